@@ -1,0 +1,3 @@
+"""fedproof: federated learning you can verify."""
+
+__version__ = "0.1.0"
