@@ -24,6 +24,7 @@ const MAX_DEPLOYED_BYTES = 24_576; // EIP-170
 const CONTRACTS = [
   { source: "poseidon-solidity/PoseidonT3.sol" },
   { source: "poseidon-solidity/PoseidonT5.sol" },
+  { source: "contracts/test/ProofHarness.sol" },
 ];
 
 const EXPECTED_COMPILER = "0.8.37";
