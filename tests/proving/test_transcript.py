@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from eth_abi import encode
 from eth_utils import keccak
-
 from fedproof._core import MODULUS
+
 from fedproof.errors import InputError
 from fedproof.proving import transcript
 
@@ -38,7 +38,20 @@ TRAINING: dict[str, Any] = {
     "d": P4,
     "share_commitments": [P1, P2],
 }
-DIGEST: dict[str, Any] = {"pre": H1, "sealed_digest": H2, "rows": 9, "proof": b"\x05" * 256, "q": P1, "y": 11}
+DIGEST: dict[str, Any] = {
+    "task": 7,
+    "round_number": 2,
+    "participant": A2,
+    "rows": 9,
+    "masked_dataset": P1,
+    "update": P2,
+    "d": P3,
+    "share_commitments": [P4],
+    "sealed_digest": H2,
+    "proof": b"\x05" * 256,
+    "q": P1,
+    "y": 11,
+}
 AGGREGATION: dict[str, Any] = {
     "chain_id": 1,
     "federation": A1,
@@ -147,8 +160,10 @@ def test_training_transcript_is_what_abi_encode_gives() -> None:
 
 
 def test_digest_is_what_abi_encode_gives() -> None:
-    inner = keccak(DIGEST["proof"] + P1 + _word(11))
-    expected = keccak(keccak(text="fedproof/training/digest/v1") + H1 + H2 + _word(9) + inner)
+    head = encode(
+        ["bytes32", "uint256", "uint256", "address", "uint256"], [transcript.tag("training/digest"), 7, 2, A2, 9]
+    )
+    expected = keccak(head + P1 + P2 + P3 + keccak(P4) + H2 + DIGEST["proof"] + P1 + _word(11))
     assert transcript.training_digest(**DIGEST) == expected
 
 

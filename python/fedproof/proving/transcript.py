@@ -132,16 +132,42 @@ def training_challenges(pre: bytes, sealed_digest: bytes) -> Challenges:
     return _challenges(_digest(pre, "pre"), _digest(sealed_digest, "sealed digest"))
 
 
-def training_digest(*, pre: bytes, sealed_digest: bytes, rows: int, proof: bytes, q: bytes, y: int) -> bytes:
-    """The one word that the contract keeps of a submitted update; `rows` is its weight n, `q` and `y` its opening."""
+def training_digest(
+    *,
+    task: int,
+    round_number: int,
+    participant: str,
+    rows: int,
+    masked_dataset: bytes,
+    update: bytes,
+    d: bytes,
+    share_commitments: Sequence[bytes],
+    sealed_digest: bytes,
+    proof: bytes,
+    q: bytes,
+    y: int,
+) -> bytes:
+    """The one word that stands for a submitted update on chain: all that was submitted, proof included.
+
+    It names no contract, model or circuit: the contract fixes those when it opens the digest, and `aggregation_pre`,
+    which covers the digests of a round, names them.
+    """
     if len(proof) != 256:
         raise InputError(f"a proof has 256 bytes, not {len(proof)}")
     return _hash(
         "training/digest",
-        _digest(pre, "pre"),
-        _digest(sealed_digest, "sealed digest"),
+        _number(task, "task"),
+        _number(round_number, "round"),
+        _address(participant, "participant"),
         _number(rows, "rows"),
-        keccak256(proof + _point(q, "Q") + _scalar(y, "y")),
+        _point(masked_dataset, "masked dataset commitment"),
+        _point(update, "update commitment"),
+        _point(d, "D"),
+        share_commitments_digest(share_commitments),
+        _digest(sealed_digest, "sealed digest"),
+        proof,
+        _point(q, "Q"),
+        _scalar(y, "y"),
     )
 
 
