@@ -23,7 +23,7 @@ from fedproof.errors import ProofError
 from fedproof.proving.lin import Lin
 
 if TYPE_CHECKING:
-    from fedproof.proving.r1cs import ConstraintSystem
+    from fedproof.proving.r1cs import ConstraintSystem, FrArray
 
 
 @dataclass
@@ -72,18 +72,24 @@ class LookupArgument:
         order = np.argsort(keys)
         counts = np.zeros(len(keys), dtype=np.int64)
         for columns in table.lookups:
-            try:
-                values = _core.fr_to_i64(self.cs.value(columns[0]))
-            except ValueError:
-                if self.cs.strict:
-                    raise ProofError(f"a value looked up in table {table.name!r} is not in it") from None
-                continue
+            values = self._integers(self.cs.value(columns[0]), table.name)
             place = order[np.clip(np.searchsorted(keys, values, sorter=order), 0, len(keys) - 1)]
             hit = keys[place] == values
             if self.cs.strict and not hit.all():
                 raise ProofError(f"value {values[~hit][0]} looked up in table {table.name!r} is not in it")
             counts += np.bincount(place[hit], minlength=len(keys))
         return counts
+
+    def _integers(self, values: FrArray, name: str) -> NDArray[np.int64]:
+        try:
+            return _core.fr_to_i64(values)
+        except ValueError:
+            if self.cs.strict:
+                raise ProofError(f"a value looked up in table {name!r} is not in it") from None
+        nowhere = int(np.iinfo(np.int64).min)
+        half = _core.MODULUS // 2
+        signed = [v if v < half else v - _core.MODULUS for v in _core.fr_to_ints(values)]
+        return np.array([v if abs(v) < 2**62 else nowhere for v in signed], dtype=np.int64)
 
     def prove(self, sigma: Lin, lam: Lin) -> None:
         """Emit the argument, after the challenges."""
