@@ -22,6 +22,9 @@ const MAX_DEPLOYED_BYTES = 24_576; // EIP-170
 
 // One row for each contract that is deployed. `runs` weighs the price of a call against the size of the code.
 const CONTRACTS = [
+  { source: "contracts/AccessToken.sol" },
+  { source: "contracts/DatasetRegistry.sol" },
+  { source: "contracts/NoteVault.sol" },
   { source: "poseidon-solidity/PoseidonT3.sol" },
   { source: "poseidon-solidity/PoseidonT5.sol" },
   { source: "contracts/test/ProofHarness.sol" },
