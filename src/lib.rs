@@ -1,12 +1,19 @@
 //! `fedproof._core`: the arithmetic of fedproof over BN254, without any opinion about what is proven.
 #![forbid(unsafe_code)]
 
+mod classes;
+mod codec;
+mod committed;
 mod error;
 mod evm;
 mod field;
+mod groth16;
+mod keyfile;
+mod kzg;
 mod points;
 mod poly;
 mod poseidon;
+mod r1cs;
 mod random;
 mod sparse;
 mod vectors;
@@ -52,5 +59,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(poseidon::poseidon, module)?)?;
     module.add_function(wrap_pyfunction!(poseidon::poseidon_parameters, module)?)?;
     module.add_function(wrap_pyfunction!(poseidon::keccak256, module)?)?;
+
+    module.add_class::<classes::Srs>()?;
+    module.add_class::<classes::R1cs>()?;
+    module.add_class::<classes::ProvingKey>()?;
+    module.add_function(wrap_pyfunction!(classes::groth16_verify, module)?)?;
     Ok(())
 }

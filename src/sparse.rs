@@ -38,34 +38,44 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Checks shape and ranges of what came from Python. `name` stands in messages.
+    /// Rows of what came from Python. `name` stands in messages.
     pub fn new(name: &str, indptr: &[i64], cols: &[i64], ids: &[i32], wires: usize, pool: usize) -> Result<Self> {
-        if cols.len() != ids.len() {
-            return Err(bad(format!(
-                "{name}: {} columns but {} coefficient ids",
-                cols.len(),
-                ids.len()
-            )));
-        }
+        let index = |what: &str, value: i64| {
+            u32::try_from(value).map_err(|_| bad(format!("{name}: {what} {value} is out of range")))
+        };
         let starts = indptr
             .iter()
-            .map(|&start| usize::try_from(start).map_err(|_| bad(format!("{name}: indptr holds {start}"))))
-            .collect::<Result<Vec<usize>>>()?;
-        if starts.first() != Some(&0) || starts.last() != Some(&cols.len()) || !starts.is_sorted() {
-            return Err(bad(format!(
-                "{name}: indptr must rise from 0 to the number of entries, {}",
-                cols.len()
-            )));
-        }
-        let cols = cols
-            .iter()
-            .map(|&col| below(name, "column", col, wires))
+            .map(|&v| index("indptr", v).map(|v| v as usize))
             .collect::<Result<_>>()?;
+        let cols = cols.iter().map(|&v| index("column", v)).collect::<Result<_>>()?;
         let ids = ids
             .iter()
-            .map(|&id| below(name, "coefficient id", id.into(), pool))
+            .map(|&v| index("coefficient id", v.into()))
             .collect::<Result<_>>()?;
-        Ok(Self { starts, cols, ids })
+        Self { starts, cols, ids }.checked(name, wires, pool)
+    }
+
+    /// Refuses rows that reach outside `wires` columns or `pool` coefficients.
+    pub fn checked(self, name: &str, wires: usize, pool: usize) -> Result<Self> {
+        let entries = self.cols.len();
+        if entries != self.ids.len() {
+            return Err(bad(format!(
+                "{name}: {entries} columns but {} coefficient ids",
+                self.ids.len()
+            )));
+        }
+        if self.starts.first() != Some(&0) || self.starts.last() != Some(&entries) || !self.starts.is_sorted() {
+            return Err(bad(format!(
+                "{name}: indptr must rise from 0 to the number of entries, {entries}"
+            )));
+        }
+        if let Some(col) = self.cols.iter().find(|&&col| col as usize >= wires) {
+            return Err(bad(format!("{name}: column {col} is not below {wires}")));
+        }
+        if let Some(id) = self.ids.iter().find(|&&id| id as usize >= pool) {
+            return Err(bad(format!("{name}: coefficient id {id} is not below {pool}")));
+        }
+        Ok(self)
     }
 
     pub fn len(&self) -> usize {
@@ -92,13 +102,6 @@ impl Rows {
         };
         (0..self.len()).into_par_iter().with_min_len(512).map(row).collect()
     }
-}
-
-fn below(name: &str, what: &str, value: i64, limit: usize) -> Result<u32> {
-    u32::try_from(value)
-        .ok()
-        .filter(|&v| (v as usize) < limit)
-        .ok_or_else(|| bad(format!("{name}: {what} {value} is not in [0, {limit})")))
 }
 
 /// Matrix times vector; the matrix comes as compressed rows over a pool of coefficients.

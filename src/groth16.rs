@@ -1,0 +1,230 @@
+//! Groth16 with a committed segment: arkworks' setup and prover, our keys and verifier.
+
+use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine};
+use ark_ec::{AffineRepr, CurveGroup};
+use ark_ff::{Field, One};
+use ark_groth16::{Groth16, Proof, ProvingKey as ArkKey};
+use ark_relations::gr1cs::{ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable};
+use rand_chacha::ChaCha20Rng;
+use rayon::prelude::*;
+use zeroize::Zeroizing;
+
+use crate::committed::CommittedReduction;
+use crate::error::{bad, CoreError, Result};
+use crate::evm::product_is_one;
+use crate::points::{g1_decode, g1_encode, g2_decode, g2_encode, msm, G1_BYTES, G2_BYTES};
+use crate::r1cs::{Shape, System};
+use crate::random;
+
+type Scheme = Groth16<Bn254, CommittedReduction>;
+
+pub const PROOF_BYTES: usize = 2 * G1_BYTES + G2_BYTES;
+
+/// Everything the prover and the verifier need for one circuit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    pub shape: Shape,
+    /// Digest of the constraint system the key was made for.
+    pub circuit: [u8; 32],
+    /// arkworks' key; its `gamma_abc_g1` holds the points of `[1 | x]` alone.
+    pub ark: ArkKey<Bn254>,
+    /// `K_j / eta` for the committed wires.
+    pub committed: Vec<G1Affine>,
+    /// `[eta]_2`, present exactly when there are committed wires.
+    pub eta_g2: Option<G2Affine>,
+}
+
+/// What a verifier knows of a circuit.
+#[derive(Clone, Debug)]
+pub struct VerifyingKey {
+    pub alpha_g1: G1Affine,
+    pub beta_g2: G2Affine,
+    pub delta_g2: G2Affine,
+    pub eta_g2: Option<G2Affine>,
+    pub ic: Vec<G1Affine>,
+}
+
+/// Hands the rows of a `System` to arkworks' setup.
+struct Circuit<'a>(&'a System);
+
+impl ConstraintSynthesizer<Fr> for Circuit<'_> {
+    fn generate_constraints(self, cs: ConstraintSystemRef<Fr>) -> std::result::Result<(), SynthesisError> {
+        let Shape { wires, .. } = self.0.shape;
+        let mut variables = vec![Variable::one()];
+        for wire in 1..wires {
+            // The setup never asks for a value.
+            let missing = || Err(SynthesisError::AssignmentMissing);
+            variables.push(if wire < self.0.shape.instance() {
+                cs.new_input_variable(missing)?
+            } else {
+                cs.new_witness_variable(missing)?
+            });
+        }
+        let row = |matrix, i| {
+            LinearCombination(
+                self.0
+                    .entries(matrix, i)
+                    .into_iter()
+                    .map(|(c, wire)| (c, variables[wire]))
+                    .collect(),
+            )
+        };
+        for i in 0..self.0.constraints() {
+            cs.enforce_r1cs_constraint(|| row(0, i), || row(1, i), || row(2, i))?;
+        }
+        Ok(())
+    }
+}
+
+impl Key {
+    /// A key by one dealer, who forgets alpha, beta, delta, eta and tau afterwards. For development.
+    pub fn setup(system: &System, rng: &mut ChaCha20Rng) -> Result<Self> {
+        let [alpha, beta, delta, eta] = std::array::from_fn(|_| Zeroizing::new(random::nonzero(rng)));
+        let mut ark = Scheme::generate_parameters_with_qap(
+            Circuit(system),
+            *alpha,
+            *beta,
+            Fr::one(),
+            *delta,
+            G1Affine::generator().into_group(),
+            G2Affine::generator().into_group(),
+            rng,
+        )
+        .map_err(|error| CoreError::Internal(format!("setup: {error}")))?;
+
+        let points = ark.vk.gamma_abc_g1.split_off(system.shape.statement());
+        if let Some(j) = points.iter().position(AffineRepr::is_zero) {
+            return Err(bad(format!(
+                "committed wire {j} stands in no constraint, so the commitment cannot bind it"
+            )));
+        }
+        let inverse = Zeroizing::new(
+            eta.inverse()
+                .ok_or_else(|| CoreError::Internal("setup: eta is zero".into()))?,
+        );
+        let scaled: Vec<G1Projective> = points.par_iter().map(|point| *point * *inverse).collect();
+        let key = Self {
+            shape: system.shape,
+            circuit: system.digest,
+            committed: G1Projective::normalize_batch(&scaled),
+            eta_g2: (system.shape.committed > 0).then(|| (G2Affine::generator() * *eta).into_affine()),
+            ark,
+        };
+        key.verifying_key().check()?;
+        Ok(key)
+    }
+
+    /// `D = sum c_j K_j / eta`.
+    pub fn commit(&self, values: &[Fr]) -> Result<G1Affine> {
+        if self.committed.is_empty() {
+            return Err(bad("the circuit has no committed wires"));
+        }
+        if values.len() != self.committed.len() {
+            return Err(bad(format!(
+                "the circuit has {} committed wires, got {}",
+                self.committed.len(),
+                values.len()
+            )));
+        }
+        msm(&self.committed, values)
+    }
+
+    /// A proof with fresh blinding; refuses another circuit and an assignment that does not satisfy it.
+    pub fn prove(&self, system: &System, z: &[Fr], rng: &mut ChaCha20Rng) -> Result<Proof<Bn254>> {
+        if system.digest != self.circuit {
+            return Err(bad("the proving key was made for another circuit"));
+        }
+        if self.ark.h_query.len() + 1 != system.domain_size() {
+            return Err(bad("the proving key is damaged: its domain is not the circuit's"));
+        }
+        if let Some(row) = system.first_unsatisfied(z)? {
+            return Err(bad(format!("the assignment does not satisfy row {row}")));
+        }
+        let [r, s] = std::array::from_fn(|_| Zeroizing::new(random::nonzero(rng)));
+        Scheme::create_proof_with_reduction_and_matrices(
+            &self.ark,
+            *r,
+            *s,
+            &system.ark_matrices(),
+            system.shape.instance(),
+            system.constraints(),
+            z,
+        )
+        .map_err(|error| CoreError::Internal(format!("prove: {error}")))
+    }
+
+    pub fn verifying_key(&self) -> VerifyingKey {
+        VerifyingKey {
+            alpha_g1: self.ark.vk.alpha_g1,
+            beta_g2: self.ark.vk.beta_g2,
+            delta_g2: self.ark.vk.delta_g2,
+            eta_g2: self.eta_g2,
+            ic: self.ark.vk.gamma_abc_g1.clone(),
+        }
+    }
+}
+
+impl VerifyingKey {
+    /// Refuses keys under which proofs without a witness verify: gamma (which is 1), delta and eta must all differ.
+    pub fn check(&self) -> Result<()> {
+        let gamma = G2Affine::generator();
+        if self.alpha_g1.is_zero() || self.beta_g2.is_zero() || self.delta_g2.is_zero() {
+            return Err(bad("verifying key: alpha, beta or delta is the point at infinity"));
+        }
+        if self.delta_g2 == gamma {
+            return Err(bad("verifying key: gamma and delta coincide"));
+        }
+        match self.eta_g2 {
+            Some(eta) if eta.is_zero() => Err(bad("verifying key: eta is the point at infinity")),
+            Some(eta) if eta == gamma => Err(bad("verifying key: gamma and eta coincide")),
+            Some(eta) if eta == self.delta_g2 => Err(bad("verifying key: delta and eta coincide")),
+            _ => Ok(()),
+        }
+    }
+
+    /// `e(A,B) = e(alpha,beta) e(IC(x),[1]_2) e(C,delta) e(D,[eta]_2)`; A and B at infinity are never valid.
+    pub fn verify(&self, public: &[Fr], proof: &Proof<Bn254>, d: Option<G1Affine>) -> Result<bool> {
+        self.check()?;
+        if self.ic.len() != public.len() + 1 {
+            let expected = self.ic.len().saturating_sub(1);
+            return Err(bad(format!(
+                "the key takes {expected} public inputs, got {}",
+                public.len()
+            )));
+        }
+        let ic = (msm(&self.ic[1..], public)? + self.ic[0]).into_affine();
+        let mut left = vec![proof.a, -self.alpha_g1, -ic, -proof.c];
+        let mut right = vec![proof.b, self.beta_g2, G2Affine::generator(), self.delta_g2];
+        match (d, self.eta_g2) {
+            (Some(d), Some(eta)) => {
+                left.push(-d);
+                right.push(eta);
+            }
+            (None, None) => {}
+            (None, Some(_)) => return Err(bad("the key has a committed segment: D is missing")),
+            (Some(_), None) => return Err(bad("the key has no committed segment, but D was given")),
+        }
+        if proof.a.is_zero() || proof.b.is_zero() {
+            return Ok(false);
+        }
+        product_is_one(left, right)
+    }
+}
+
+/// A (64), B (128), C (64).
+pub fn proof_encode(proof: &Proof<Bn254>) -> Vec<u8> {
+    [&g1_encode(&proof.a)[..], &g2_encode(&proof.b), &g1_encode(&proof.c)].concat()
+}
+
+pub fn proof_decode(bytes: &[u8]) -> Result<Proof<Bn254>> {
+    if bytes.len() != PROOF_BYTES {
+        return Err(bad(format!("a proof has {PROOF_BYTES} bytes, got {}", bytes.len())));
+    }
+    let (a, rest) = bytes.split_at(G1_BYTES);
+    let (b, c) = rest.split_at(G2_BYTES);
+    Ok(Proof {
+        a: g1_decode(a)?,
+        b: g2_decode(b)?,
+        c: g1_decode(c)?,
+    })
+}

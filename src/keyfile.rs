@@ -1,0 +1,85 @@
+//! The bytes of a proving key.
+
+use ark_ec::AffineRepr;
+use ark_groth16::{ProvingKey as ArkKey, VerifyingKey as ArkVerifyingKey};
+
+use crate::codec::{put_count, put_g1s, put_sparse_g1s, put_sparse_g2s, Reader};
+use crate::error::{bad, Result};
+use crate::groth16::Key;
+use crate::points::{g1_encode, g2_encode};
+use crate::r1cs::Shape;
+
+const MAGIC: &[u8] = b"fedproof/key/v1\0";
+
+impl Key {
+    /// Counts, the circuit's digest, single points, then lists, the queries with their points at infinity left out.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut out = MAGIC.to_vec();
+        for count in [self.shape.public, self.shape.committed, self.shape.wires] {
+            put_count(&mut out, count)?;
+        }
+        out.extend_from_slice(&self.circuit);
+        let (pk, vk) = (&self.ark, &self.ark.vk);
+        for point in [&vk.alpha_g1, &pk.beta_g1, &pk.delta_g1] {
+            out.extend_from_slice(&g1_encode(point));
+        }
+        for point in [&vk.beta_g2, &vk.delta_g2].into_iter().chain(&self.eta_g2) {
+            out.extend_from_slice(&g2_encode(point));
+        }
+        for list in [&vk.gamma_abc_g1, &self.committed, &pk.h_query] {
+            put_g1s(&mut out, list)?;
+        }
+        for query in [&pk.a_query, &pk.b_g1_query, &pk.l_query] {
+            put_sparse_g1s(&mut out, query);
+        }
+        put_sparse_g2s(&mut out, &pk.b_g2_query);
+        Ok(out)
+    }
+
+    /// Reads what `to_bytes` wrote. Without `check`, points are not tested for curve and subgroup: a key file is
+    /// loaded by its digest, and testing takes a hundred times longer than reading.
+    pub fn from_bytes(bytes: &[u8], check: bool) -> Result<Self> {
+        let mut reader = Reader::new(bytes, MAGIC, "proving key", check)?;
+        let shape = Shape::new(reader.count()?, reader.count()?, reader.count()?)?;
+        let circuit = reader.array()?;
+        let (alpha_g1, beta_g1, delta_g1) = (reader.g1()?, reader.g1()?, reader.g1()?);
+        let (beta_g2, delta_g2) = (reader.g2()?, reader.g2()?);
+        let eta_g2 = if shape.committed > 0 { Some(reader.g2()?) } else { None };
+        let (gamma_abc_g1, committed, h_query) = (reader.g1s()?, reader.g1s()?, reader.g1s()?);
+        if [gamma_abc_g1.len(), committed.len()] != [shape.statement(), shape.committed]
+            || !(h_query.len() + 1).is_power_of_two()
+        {
+            return Err(bad("the proving key's lists do not have the lengths its header says"));
+        }
+        let (a_query, b_g1_query) = (reader.sparse_g1s(shape.wires)?, reader.sparse_g1s(shape.wires)?);
+        let l_query = reader.sparse_g1s(shape.wires - shape.instance())?;
+        let b_g2_query = reader.sparse_g2s(shape.wires)?;
+        reader.end()?;
+        let vk = ArkVerifyingKey {
+            alpha_g1,
+            beta_g2,
+            gamma_g2: AffineRepr::generator(),
+            delta_g2,
+            gamma_abc_g1,
+        };
+        let ark = ArkKey {
+            vk,
+            beta_g1,
+            delta_g1,
+            a_query,
+            b_g1_query,
+            b_g2_query,
+            h_query,
+            l_query,
+        };
+        let key = Self {
+            shape,
+            circuit,
+            ark,
+            committed,
+            eta_g2,
+        };
+        key.verifying_key().check()?;
+        Ok(key)
+    }
+}
