@@ -1,0 +1,17 @@
+"""What a table may hold at most. The limits bound memory before anything is parsed, far above what is proven."""
+
+from fedproof.learning.fixed import BATCH
+
+MIN_ROWS = BATCH
+"""A participant with less than one batch trains on padding, so none is that small."""
+
+MAX_ROWS = 1 << 20
+MAX_FEATURES = 4095
+MAX_VALUES = 1 << 24
+"""Rows times features: 128 MiB of float64."""
+
+MAX_FILE_BYTES = 256 << 20
+MAX_LINE_BYTES = 1 << 20
+
+MAX_MAGNITUDE = 1e100
+"""A larger value is a damaged file, and its square would overflow the scale of its column."""

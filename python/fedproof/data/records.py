@@ -1,0 +1,144 @@
+"""The plain form of Tier-3 records: what is sealed for a grantee, and all it needs to prove its training.
+
+The blinding of C_X travels with the records: without it nobody can open the commitment that a training proof is linked
+to (protocol, sections 4 and 5).
+
+    magic 8 | version 2 | schema digest 32 | rows 4 | columns 2 | blinding 64 | values 2*rows*columns | labels rows
+
+All integers are big-endian; values are int16 in row order, labels one byte each. No byte may follow.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedproof._core import MODULUS
+from fedproof.data.limits import MAX_FEATURES, MAX_ROWS, MAX_VALUES
+from fedproof.data.schema import HIGH, LOW, Schema
+from fedproof.errors import InputError
+from fedproof.statements.layout import DATASET_BLINDING
+
+MAGIC = b"fedprec\0"
+VERSION = 1
+HEADER = struct.Struct(">8sH32sIH")
+FIELD_BYTES = 32
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Records:
+    """Quantised records with the two blinding coefficients of their commitment. All of it is private.
+
+    Args:
+        schema_digest: 32 bytes, `Schema.digest`.
+        features: int64, shape `(n, f)`, in [-2048, 2047], in the published row order; no padding.
+        labels: int64, shape `(n,)`, 0 or 1.
+        blinding: 64 bytes: two canonical field elements, big-endian: positions B and B + 1 of the dataset's vector.
+
+    Raises:
+        InputError: a wrong shape, type or range.
+    """
+
+    schema_digest: bytes
+    features: NDArray[np.int64] = field(repr=False)
+    labels: NDArray[np.int64] = field(repr=False)
+    blinding: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if type(self.schema_digest) is not bytes or len(self.schema_digest) != 32:
+            raise InputError("records: the schema digest must be 32 bytes")
+        features = _integers(self.features, 2, "features")
+        labels = _integers(self.labels, 1, "labels")
+        _check_size(*features.shape)
+        if len(labels) != len(features):
+            raise InputError(f"records: {len(features)} rows but {len(labels)} labels")
+        if features.min() < LOW or features.max() > HIGH:
+            raise InputError(f"records: a feature lies outside [{LOW}, {HIGH}]; quantise with the schema first")
+        if not np.isin(labels, (0, 1)).all():
+            raise InputError("records: a label is not 0 or 1")
+        _check_blinding(self.blinding)
+        object.__setattr__(self, "features", features)
+        object.__setattr__(self, "labels", labels)
+
+    def __repr__(self) -> str:
+        rows, columns = self.features.shape
+        return f"Records(rows={rows}, features={columns}, schema={self.schema_digest.hex()[:16]})"
+
+    @property
+    def rows(self) -> int:
+        """n: the number of real rows."""
+        return len(self.labels)
+
+    def check_schema(self, schema: Schema) -> None:
+        """Refuse records of another schema, or more than its capacity class holds.
+
+        Raises:
+            InputError: they do not belong together.
+        """
+        if self.schema_digest != schema.digest:
+            raise InputError("records: they were quantised with another schema; fetch the schema of this dataset")
+        if self.features.shape[1] != len(schema.features) or self.rows > schema.rows:
+            raise InputError(
+                f"records: {self.rows} x {self.features.shape[1]} values do not fit the schema's capacity class of "
+                f"{schema.rows} x {len(schema.features)}"
+            )
+
+    def encode(self) -> bytes:
+        """The wire form; equal records give equal bytes."""
+        rows, columns = self.features.shape
+        header = HEADER.pack(MAGIC, VERSION, self.schema_digest, rows, columns)
+        return b"".join(
+            (header, self.blinding, self.features.astype(">i2").tobytes(), self.labels.astype(np.uint8).tobytes())
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Records from their wire form. The length is checked before anything is allocated.
+
+        Raises:
+            InputError: another format or version, a wrong length, or values that `Records` refuses.
+        """
+        if len(data) < HEADER.size:
+            raise InputError(f"records: {len(data)} bytes are too short; fetch them again")
+        magic, version, digest, rows, columns = HEADER.unpack_from(data)
+        if magic != MAGIC:
+            raise InputError("records: not the format of fedproof records")
+        if version != VERSION:
+            raise InputError(f"records: format version {version}, not {VERSION}; a newer fedproof may be needed")
+        _check_size(rows, columns)
+        values_at = HEADER.size + DATASET_BLINDING * FIELD_BYTES
+        labels_at = values_at + 2 * rows * columns
+        if len(data) != labels_at + rows:
+            raise InputError(
+                f"records: {len(data)} bytes, but {rows} rows of {columns} features take {labels_at + rows}"
+            )
+        features = np.frombuffer(data, dtype=">i2", count=rows * columns, offset=values_at).reshape(rows, columns)
+        labels = np.frombuffer(data, dtype=np.uint8, count=rows, offset=labels_at)
+        return cls(digest, features, labels.astype(np.int64), bytes(data[HEADER.size : values_at]))
+
+
+def _check_size(rows: int, columns: int) -> None:
+    if not 0 < rows <= MAX_ROWS or not 0 < columns <= MAX_FEATURES or rows * columns > MAX_VALUES:
+        raise InputError(
+            f"records: {rows} rows of {columns} features; the limits are 1 to {MAX_ROWS} rows, 1 to {MAX_FEATURES} "
+            f"features, {MAX_VALUES} values"
+        )
+
+
+def _integers(values: Any, dimensions: int, what: str) -> NDArray[np.int64]:
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "i" or values.ndim != dimensions:
+        raise InputError(f"records: {what} must be signed integers in {dimensions} dimensions")
+    array = values.astype(np.int64)
+    array.setflags(write=False)
+    return array
+
+
+def _check_blinding(blinding: bytes) -> None:
+    if type(blinding) is not bytes or len(blinding) != DATASET_BLINDING * FIELD_BYTES:
+        raise InputError(f"records: the blinding must be {DATASET_BLINDING * FIELD_BYTES} bytes")
+    for start in range(0, len(blinding), FIELD_BYTES):
+        # a value >= r would be a second encoding of one element
+        if int.from_bytes(blinding[start : start + FIELD_BYTES], "big") >= MODULUS:
+            raise InputError("records: a blinding coefficient is not below r")
