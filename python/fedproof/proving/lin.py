@@ -101,12 +101,9 @@ class Lin:
         factors = np.asarray(factor, dtype=object)
         shape = np.broadcast_shapes(self.shape, factors.shape)
         out = self.broadcast_to(shape)
-        values, inverse = np.unique(np.broadcast_to(factors, shape).reshape(-1), return_inverse=True)
-        per_term = inverse[out.element]
-        coeffs = out.coeffs.copy()
-        for position, value in enumerate(values):
-            chosen = per_term == position
-            coeffs[chosen] = self.cs.pool.scaled(out.coeffs[chosen], int(value))
+        distinct, inverse = np.unique(factors.reshape(-1), return_inverse=True)
+        per_element = np.broadcast_to(inverse.reshape(factors.shape), shape).reshape(-1)
+        coeffs = self.cs.pool.products(out.coeffs, per_element[out.element], [int(v) for v in distinct])
         return Lin(self.cs, shape, out.element, out.wires, coeffs)
 
     __rmul__ = __mul__
@@ -173,3 +170,9 @@ class CoefficientPool:
         present, inverse = np.unique(ids, return_inverse=True)
         mapped = np.array([self.id(self.values[i] * factor) for i in present], dtype=np.int32)
         return mapped[inverse]
+
+    def products(self, ids: Ids, which: Index, factors: list[int]) -> Ids:
+        """Indices of `constant * factors[which]`, element by element."""
+        pairs, inverse = np.unique(ids.astype(np.int64) * len(factors) + which, return_inverse=True)
+        mapped = [self.id(self.values[pair // len(factors)] * factors[pair % len(factors)]) for pair in pairs.tolist()]
+        return np.array(mapped, dtype=np.int32)[inverse]
