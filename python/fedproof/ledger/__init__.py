@@ -1,0 +1,27 @@
+"""The chain: an embedded one, a development node, or a public network, behind one interface."""
+
+from fedproof.ledger.accounts import Account, account_from_key
+from fedproof.ledger.artifacts import Artifact, artifact_names, load_artifact
+from fedproof.ledger.chain import Chain
+from fedproof.ledger.embedded import Genesis
+from fedproof.ledger.events import Event, Log
+from fedproof.ledger.receipts import Receipt
+from fedproof.ledger.sending import SendingPolicy, UnsettledError
+from fedproof.ledger.transactions import SignedTransaction, read_signed
+
+__all__ = [
+    "Account",
+    "Artifact",
+    "Chain",
+    "Event",
+    "Genesis",
+    "Log",
+    "Receipt",
+    "SendingPolicy",
+    "SignedTransaction",
+    "UnsettledError",
+    "account_from_key",
+    "artifact_names",
+    "load_artifact",
+    "read_signed",
+]

@@ -1,0 +1,343 @@
+"""One interface to any chain: the embedded one, a development node, or a public network."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+from eth_typing import ChecksumAddress
+from eth_utils.address import to_checksum_address
+from web3.contract import Contract
+from web3.contract.contract import ContractFunction
+
+from fedproof.errors import InputError, LedgerError
+from fedproof.ledger.abi import contract_object, decode_result, encode_call, encode_creation
+from fedproof.ledger.accounts import Account, account_from_key, development_account
+from fedproof.ledger.artifacts import Artifact, load_artifact
+from fedproof.ledger.data_contract import data_contract_creation
+from fedproof.ledger.dev import DevTools
+from fedproof.ledger.embedded import EmbeddedNode, Genesis
+from fedproof.ledger.events import Event, decode_event, filter_topics, find_event
+from fedproof.ledger.http import HttpRpc
+from fedproof.ledger.knowledge import AbiIndex
+from fedproof.ledger.logs import get_logs
+from fedproof.ledger.receipts import Receipt, parse_receipt
+from fedproof.ledger.rpc import Rpc, RpcError, hex_data, parse_data, parse_quantity
+from fedproof.ledger.sending import Sender, SendingPolicy
+from fedproof.ledger.transactions import SignedTransaction
+
+ETHER = 10**18
+_FUNDS = 100 * ETHER
+
+
+class Chain:
+    """A chain. Make one with `Chain.embedded` or `Chain.connect`."""
+
+    def __init__(self, rpc: Rpc, *, chain_id: int, dev: DevTools | None, policy: SendingPolicy) -> None:
+        self.rpc = rpc
+        self.chain_id = chain_id
+        self._dev = dev
+        self._policy = policy
+        self._abis = AbiIndex()
+        self._sender = Sender(rpc, chain_id, self._abis, policy)
+        self._artifacts: dict[str, Artifact] = {}
+        self._deployments: dict[str, Receipt] = {}
+
+    @classmethod
+    def embedded(
+        cls,
+        genesis: Genesis | None = None,
+        *,
+        chain_id: int | None = None,
+        timestamp: int | None = None,
+        block_interval: int | None = None,
+    ) -> Self:
+        """A fresh chain inside the process, deterministic: equal genesis and equal inputs give equal block hashes.
+
+        Raises:
+            InputError: a parameter of the genesis is out of range.
+        """
+        given = {"chain_id": chain_id, "timestamp": timestamp, "block_interval": block_interval}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        if genesis is not None and chosen:
+            raise InputError("give a genesis or its parameters, not both")
+        node = EmbeddedNode(genesis or Genesis(**chosen))
+        return cls(node, chain_id=node.ledger.genesis.chain_id, dev=DevTools(node), policy=SendingPolicy())
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        chain_id: int | None = None,
+        timeout: float = 20.0,
+        retries: int = 5,
+        policy: SendingPolicy | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> Self:
+        """A chain behind a JSON-RPC endpoint.
+
+        Args:
+            url: http or https.
+            chain_id: the chain it must be; None takes whichever it is.
+            timeout: seconds for one attempt of a request.
+            retries: further attempts while the node is busy or answers garbage.
+            policy: patience and fees of transactions.
+            pause: called with the seconds between two attempts.
+
+        Raises:
+            InputError: the URL is no such URL.
+            LedgerError: the node cannot be reached, or is of another chain.
+        """
+        rpc = HttpRpc(url, timeout, retries, pause)
+        try:
+            found = parse_quantity(rpc.request("eth_chainId"), "a chain id")
+            if chain_id is not None and found != chain_id:
+                raise LedgerError(f"{rpc.url} is chain {found}, not {chain_id}: check the URL")
+            return cls(rpc, chain_id=found, dev=DevTools.detect(rpc), policy=policy or SendingPolicy())
+        except BaseException:
+            rpc.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"Chain({self.rpc.url!r}, chain_id={self.chain_id})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes connections; the embedded chain has none."""
+        if isinstance(self.rpc, HttpRpc):
+            self.rpc.close()
+
+    # -- time --
+
+    @property
+    def is_development(self) -> bool:
+        """Whether it mines on demand and gives money away."""
+        return self._dev is not None
+
+    @property
+    def dev(self) -> DevTools:
+        """What only a development chain can do.
+
+        Raises:
+            LedgerError: this is not one.
+        """
+        if self._dev is None:
+            raise LedgerError(f"{self.rpc.url} is not a development chain: it mines at its own pace")
+        return self._dev
+
+    def block_number(self) -> int:
+        """Height of the latest block."""
+        return parse_quantity(self.rpc.request("eth_blockNumber"), "a block number")
+
+    def timestamp(self, block: int | None = None) -> int:
+        """Time of a block, or of the latest one, in seconds."""
+        found = self.rpc.request("eth_getBlockByNumber", _block(block), False)
+        if not isinstance(found, dict):
+            raise LedgerError(f"block {block} is not there yet")
+        return parse_quantity(found.get("timestamp"), "a timestamp")
+
+    def mine(self, count: int = 1) -> None:
+        """Mines blocks on a development chain.
+
+        Raises:
+            LedgerError: this is not one.
+        """
+        if count > 0:
+            self.dev.mine(count)
+
+    def wait_until_block(self, number: int, seconds: float = 600.0) -> None:
+        """Returns once the latest block is `number` or later; a development chain mines up to it.
+
+        Raises:
+            LedgerError: it did not come within `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        while (missing := number - self.block_number()) > 0:
+            if self._dev is not None:
+                self._dev.mine(missing)
+            elif time.monotonic() >= deadline:
+                raise LedgerError(f"block {number} did not come within {seconds:g} s: {missing} are missing")
+            else:
+                time.sleep(self._policy.poll_seconds)
+
+    @contextlib.contextmanager
+    def hold_mining(self) -> Iterator[None]:
+        """On a development chain, all that is sent (`send`) inside shares one block, mined at the end."""
+        with self.dev.hold_mining():
+            yield
+
+    # -- accounts --
+
+    def new_account(self, name: str, funded: bool = True) -> Account:
+        """An account. On a development chain its key follows from the name, elsewhere it is random.
+
+        Raises:
+            LedgerError: money is asked for where nobody gives any.
+        """
+        if self._dev is None:
+            if funded:
+                raise LedgerError(f"{self.rpc.url} gives no money away: use account_from_key with a funded key")
+            return account_from_key(secrets.token_bytes(32), name)
+        account = development_account(name)
+        if funded and self.balance(account.address) < _FUNDS // 2:
+            tx_hash = self._dev.give(account.address, _FUNDS)
+            if self.rpc.request("eth_getTransactionReceipt", tx_hash) is None:
+                self._dev.mine(1)
+        return account
+
+    def account_from_key(self, key: bytes | str, name: str = "") -> Account:
+        """The account of a private key: 32 bytes, or 64 hexadecimal digits."""
+        return account_from_key(key, name)
+
+    def balance(self, address: str) -> int:
+        """Balance in wei."""
+        return parse_quantity(self.rpc.request("eth_getBalance", to_checksum_address(address), "latest"), "a balance")
+
+    # -- contracts --
+
+    def deploy(
+        self,
+        artifact: str | Artifact,
+        *args: Any,
+        sender: Account,
+        libraries: Mapping[str, str] | None = None,
+        gas: int | None = None,
+        value: int = 0,
+    ) -> Contract:
+        """Deploys a contract by its artifact's name. `deployment_receipt` tells what it cost.
+
+        Raises:
+            InputError: no such artifact, or arguments or libraries that do not fit.
+            ContractRejected: the constructor reverted.
+        """
+        artifact = self._artifact(artifact)
+        creation = encode_creation(artifact, args, libraries or {})
+        return self.contract_at(artifact, self._create(creation, sender, gas, value))
+
+    def deploy_data(self, words: bytes, sender: Account) -> ChecksumAddress:
+        """A contract whose runtime code is a zero byte and `words`, which are 32 bytes each, and its address."""
+        return self._create(data_contract_creation(words), sender, None, 0)
+
+    def deployment_receipt(self, address: str) -> Receipt:
+        """The receipt of a deployment made here."""
+        receipt = self._deployments.get(to_checksum_address(address))
+        if receipt is None:
+            raise LedgerError(f"{address} was not deployed here")
+        return receipt
+
+    def contract_at(self, artifact: str | Artifact, address: str) -> Contract:
+        """A contract of this artifact at an address, for `call`, `transact` and `events`."""
+        artifact = self._artifact(artifact)
+        contract = contract_object(artifact, address)
+        self._artifacts[contract.address] = artifact
+        return contract
+
+    def call(self, function: ContractFunction, *, sender: Account | str | None = None, block: int | None = None) -> Any:
+        """Result of a call that changes nothing, at a block (default: the latest).
+
+        Raises:
+            ContractRejected: it reverts.
+        """
+        request = {"to": function.address, "data": hex_data(encode_call(function))}
+        if sender is not None:
+            request["from"] = sender.address if isinstance(sender, Account) else to_checksum_address(sender)
+        try:
+            answer = self.rpc.request("eth_call", request, _block(block))
+        except RpcError as error:
+            raise self._sender.meaning(error, str(function.fn_name)) from error
+        return decode_result(function, parse_data(answer, "the result of a call"))
+
+    def transact(self, function: ContractFunction, sender: Account, gas: int | None = None, value: int = 0) -> Receipt:
+        """Sends a call as a transaction and waits for its receipt.
+
+        Raises:
+            ContractRejected: it reverted. Without `gas` this shows before anything is sent.
+            UnsettledError: no receipt came in time. Calling again with the same arguments waits for the same one.
+            LedgerError: it failed otherwise.
+        """
+        return self.wait(self.send(function, sender, gas, value))
+
+    def prepare(
+        self, function: ContractFunction, sender: Account, gas: int | None = None, value: int = 0
+    ) -> SignedTransaction:
+        """Signs without sending. Who saves `raw` before `broadcast` loses and doubles nothing in a crash."""
+        return self._sender.prepare(sender, function.address, encode_call(function), value=value, gas=gas)
+
+    def broadcast(self, transaction: SignedTransaction) -> None:
+        """Sends a prepared transaction; doing so again changes nothing."""
+        self._sender.broadcast(transaction)
+
+    def send(
+        self, function: ContractFunction, sender: Account, gas: int | None = None, value: int = 0
+    ) -> SignedTransaction:
+        """`prepare` and `broadcast`."""
+        return self._sender.send(sender, function.address, encode_call(function), value=value, gas=gas)
+
+    def wait(self, transaction: SignedTransaction) -> Receipt:
+        """The receipt of a transaction, once it is mined and deep enough; see `transact` for the errors."""
+        raw = self._sender.wait_raw(transaction)
+        self._sender.check(transaction, raw)
+        return parse_receipt(raw, len(transaction.data), self._abis)
+
+    def transfer(self, sender: Account, to: str, wei: int) -> Receipt:
+        """Sends money."""
+        return self.wait(self._sender.send(sender, to, b"", value=wei, gas=None))
+
+    # -- reading --
+
+    def events(
+        self,
+        contract: Contract,
+        name: str,
+        from_block: int = 0,
+        to_block: int | None = None,
+        argument_filters: Mapping[str, Any] | None = None,
+    ) -> list[Event]:
+        """The contract's events of this name, oldest first. `argument_filters` gives values of indexed arguments."""
+        event = find_event(contract.abi, name)
+        topics = filter_topics(event, argument_filters or {})
+        last = self.block_number() if to_block is None else to_block
+        logs = get_logs(self.rpc, contract.address, topics, from_block, last)
+        return [decode_event(event, log) for log in logs]
+
+    def transaction_input(self, tx_hash: str) -> bytes:
+        """Calldata of a transaction.
+
+        Raises:
+            LedgerError: the chain has no such transaction.
+        """
+        found = self.rpc.request("eth_getTransactionByHash", tx_hash)
+        if not isinstance(found, dict):
+            raise LedgerError(f"the chain has no transaction {tx_hash}")
+        return parse_data(found.get("input"), "calldata")
+
+    def code_at(self, address: str) -> bytes:
+        """Runtime code at an address; empty where there is no contract."""
+        return parse_data(self.rpc.request("eth_getCode", to_checksum_address(address), "latest"), "code")
+
+    # -- inside --
+
+    def _artifact(self, artifact: str | Artifact) -> Artifact:
+        found = load_artifact(artifact) if isinstance(artifact, str) else artifact
+        self._abis.add(found)
+        return found
+
+    def _create(self, creation: bytes, sender: Account, gas: int | None, value: int) -> ChecksumAddress:
+        receipt = self.wait(self._sender.send(sender, None, creation, value=value, gas=gas))
+        if receipt.contract_address is None:
+            raise LedgerError(f"transaction {receipt.tx_hash} made no contract")
+        self._deployments[receipt.contract_address] = receipt
+        return receipt.contract_address
+
+
+def _block(number: int | None) -> str:
+    return "latest" if number is None else hex(number)

@@ -1,0 +1,169 @@
+"""JSON-RPC over HTTP, made for nodes that are slow, overloaded, or broken now and then."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+
+from fedproof.errors import InputError, LedgerError
+from fedproof.ledger.rpc import RpcError
+
+_MAX_RESPONSE = 64 * 2**20
+_CHUNK = 2**16
+_BACKOFF_START = 0.25
+_BACKOFF_LIMIT = 8.0
+_TOO_MANY_REQUESTS = 429
+# Asking twice does another thing than asking once. A raw transaction is not among them: its nonce is inside.
+_ONCE = ("evm_", "anvil_", "hardhat_", "eth_sendTransaction")
+
+
+class UnreachableError(LedgerError):
+    """No usable answer, however often asked. What was asked may or may not have happened."""
+
+
+class HttpRpc:
+    """A JSON-RPC endpoint.
+
+    Args:
+        url: http or https; credentials in it are used and never shown.
+        timeout: seconds for one attempt.
+        retries: further attempts after the first, for what can be asked twice.
+    """
+
+    def __init__(
+        self, url: str, timeout: float = 20.0, retries: int = 5, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError("the chain's URL must start with http:// or https:// and name a host")
+        if timeout <= 0 or retries < 0:
+            raise InputError("the chain's timeout must be positive, and its retries at least 0")
+        port = f":{parts.port}" if parts.port else ""
+        # A path or query often is an API key.
+        self.url = f"{parts.scheme}://{parts.hostname}{port}"
+        self._target = self.url + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._headers = {"content-type": "application/json"}
+        if parts.username:
+            credentials = f"{parts.username}:{parts.password or ''}"
+            self._headers |= urllib3.make_headers(basic_auth=credentials)
+        self._timeout = timeout
+        self._retries = retries
+        self._pause = pause
+        self._pool = urllib3.PoolManager(maxsize=8, retries=False)
+        self._ids = itertools.count(1)
+        self._random = random.Random()  # noqa: S311 - jitter, not a secret
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"HttpRpc({self.url!r})"
+
+    def close(self) -> None:
+        """Closes idle connections."""
+        self._pool.clear()
+
+    def request(self, method: str, *params: Any) -> Any:
+        """One request, repeated while the node is busy or talks nonsense.
+
+        Raises:
+            RpcError: the node refused.
+            UnreachableError: no usable answer in all attempts.
+        """
+        attempts = 1 if method.startswith(_ONCE) else 1 + self._retries
+        reason = ""
+        for attempt in range(attempts):
+            if attempt:
+                self._pause(self._delay(attempt))
+            try:
+                return self._once(method, params)
+            except _Again as again:
+                reason = str(again)
+        times = f"{attempts} attempt{'s' if attempts > 1 else ''}"
+        raise UnreachableError(f"{self.url} gave no usable answer to {method} in {times}: {reason}")
+
+    def _delay(self, attempt: int) -> float:
+        with self._lock:
+            jitter = self._random.uniform(0.5, 1.5)
+        return jitter * min(_BACKOFF_LIMIT, _BACKOFF_START * float(2 ** (attempt - 1)))
+
+    def _once(self, method: str, params: tuple[Any, ...]) -> Any:
+        with self._lock:
+            number = next(self._ids)
+        body = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)})
+        try:
+            status, answer = self._post(body.encode())
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _Again(_short(error)) from None  # the library's own text may quote the whole URL
+        if status == _TOO_MANY_REQUESTS or status >= 500:
+            raise _Again(f"HTTP status {status}")
+        try:
+            message = json.loads(answer)
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict) or not ("result" in message or isinstance(message.get("error"), dict)):
+            if status != 200:
+                raise LedgerError(f"{self.url} answers with HTTP status {status}: check the URL and its credentials")
+            raise _Again("the answer is no JSON-RPC")
+        if "error" in message and message["error"] is not None:
+            raise _rpc_error(method, message["error"])
+        if message.get("id") != number:
+            raise _Again("the answer is to another request")
+        return message["result"]
+
+    def _post(self, body: bytes) -> tuple[int, bytes]:
+        deadline = time.monotonic() + self._timeout
+        response = self._pool.request(
+            "POST",
+            self._target,
+            body=body,
+            headers=self._headers,
+            timeout=urllib3.Timeout(total=self._timeout),
+            redirect=False,
+            preload_content=False,
+        )
+        received = bytearray()
+        try:
+            # The socket's timeout restarts with each byte; the deadline does not.
+            while chunk := response.read1(_CHUNK):
+                received += chunk
+                if len(received) > _MAX_RESPONSE:
+                    raise LedgerError(f"{self.url} sent more than {_MAX_RESPONSE} bytes as one answer")
+                if time.monotonic() > deadline:
+                    raise TimeoutError("timed out")
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        return response.status, bytes(received)
+
+
+class _Again(Exception):  # noqa: N818 - a signal inside this file
+    """This attempt failed in a way that another may not."""
+
+
+def _short(error: Exception) -> str:
+    if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
+        return "timed out"
+    return f"connection failed ({type(error).__name__})"
+
+
+def _rpc_error(method: str, error: dict[str, Any]) -> RpcError:
+    code = error.get("code")
+    data = error.get("data")
+    if isinstance(data, dict):  # Hardhat
+        data = data.get("data")
+    revert_data = None
+    if isinstance(data, str):
+        text = data.removeprefix("Reverted ").removeprefix("0x")  # OpenEthereum
+        try:
+            revert_data = bytes.fromhex(text)
+        except ValueError:
+            revert_data = None
+    return RpcError(method, code if isinstance(code, int) else 0, str(error.get("message", "")), revert_data)

@@ -1,0 +1,56 @@
+"""A signed transaction: the bytes that are sent, and what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import rlp  # type: ignore[import-untyped]  # it ships no types
+from eth_account import Account as EthAccount
+from eth_typing import ChecksumAddress
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+from fedproof.errors import InputError
+
+# Position of nonce in each type's fields; gas, to, value and data follow the fee fields in one order.
+_NONCE_AND_GAS = {0: (0, 2), 1: (1, 3), 2: (1, 4)}
+
+
+@dataclass(frozen=True)
+class SignedTransaction:
+    """A signed transaction with its nonce fixed. Sent twice it is still one transaction, so save it before sending."""
+
+    raw: bytes = field(repr=False)
+    tx_hash: str
+    sender: ChecksumAddress
+    nonce: int
+    to: ChecksumAddress | None
+    data: bytes = field(repr=False)
+    value: int
+    gas: int
+
+
+def read_signed(raw: bytes) -> SignedTransaction:
+    """A signed transaction of type 0, 1 or 2 from its bytes, as after a restart.
+
+    Raises:
+        InputError: these are not such bytes.
+    """
+    try:
+        kind = raw[0] if raw[0] < 0x80 else 0
+        fields: list[Any] = rlp.decode(raw[1:] if kind else raw)
+        nonce_at, gas_at = _NONCE_AND_GAS[kind]
+        gas, to, value, data = fields[gas_at : gas_at + 4]
+        return SignedTransaction(
+            raw=raw,
+            tx_hash="0x" + keccak(raw).hex(),
+            sender=EthAccount.recover_transaction(raw),
+            nonce=int.from_bytes(fields[nonce_at], "big"),
+            to=to_checksum_address(to) if to else None,
+            data=bytes(data),
+            value=int.from_bytes(value, "big"),
+            gas=int.from_bytes(gas, "big"),
+        )
+    except Exception as error:  # rlp, eth-keys and eth-account raise unrelated types on malformed bytes
+        raise InputError("not a signed transaction: the bytes are damaged") from error
