@@ -168,6 +168,15 @@ def test_refuses_an_empty_context_and_an_unknown_version() -> None:
         opened_bytes(SEALED[:4] + b"\x02" + SEALED[5:])
 
 
+def test_says_so_when_the_head_is_not_that_of_a_record_file() -> None:
+    for data in (b"", HEAD[:-1], b"PK\x03\x04" + HEAD[4:], bytes(HEADER_BYTES)):
+        with pytest.raises(SealingError, match="not a sealed record file"):
+            opened_bytes(data)
+    for tier in (0, 6, 255):
+        with pytest.raises(SealingError, match="does not exist"):
+            read_header(HEAD[:5] + bytes((tier,)) + HEAD[6:])
+
+
 def test_stops_before_the_counter_wraps() -> None:
     from fedproof.sealing import records
 
