@@ -23,8 +23,8 @@ contract NoteVault is INoteVault {
     /// @notice Depth of the tree at which the vault is full; the eligibility statement proves paths up to this depth.
     uint256 public constant MAX_DEPTH = 20;
 
-    /// @notice The farthest unlock epoch, counted from the epoch of the deposit.
-    uint64 public constant MAX_LOCK_EPOCHS = 1 << 20;
+    /// @notice The farthest unlock epoch, counted from the epoch of the deposit. Epochs have 32 bits, as in the circuit.
+    uint32 public constant MAX_LOCK_EPOCHS = 1 << 20;
 
     /// @notice The token that notes hold.
     IERC20 public immutable token;
@@ -43,7 +43,7 @@ contract NoteVault is INoteVault {
         uint256 indexed owner,
         address indexed depositor,
         uint256 amount,
-        uint64 unlockEpoch,
+        uint32 unlockEpoch,
         uint256 leaf,
         uint256 root
     );
@@ -57,7 +57,7 @@ contract NoteVault is INoteVault {
     /// @notice An owner is a non-zero field element below r: Poseidon(secret).
     error OwnerOutOfRange(uint256 owner);
     /// @notice The unlock epoch must lie after the current one and within `MAX_LOCK_EPOCHS` of it.
-    error UnlockEpochOutOfRange(uint64 unlockEpoch, uint256 currentEpoch);
+    error UnlockEpochOutOfRange(uint32 unlockEpoch, uint256 currentEpoch);
     /// @notice The token moved another amount than asked for.
     error WrongAmountReceived(uint256 expected, uint256 received);
     /// @notice All 2^20 leaves are taken.
@@ -81,7 +81,7 @@ contract NoteVault is INoteVault {
     function deposit(
         uint256 amount,
         uint256 owner,
-        uint64 unlockEpoch
+        uint32 unlockEpoch
     ) external returns (uint256 leafIndex) {
         if (amount == 0 || amount >> 128 != 0) revert AmountOutOfRange(amount);
         if (owner == 0 || owner >= BN254.R) revert OwnerOutOfRange(owner);

@@ -1,0 +1,86 @@
+"""The marketplace that the contract tests share, with honest ways to use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eth_typing import ChecksumAddress
+from web3.contract import Contract
+
+from fedproof.ledger import Account, Chain
+from fedproof.ledger.market_types import DatasetMinted, Terms
+from fedproof.ledger.marketplace import Marketplace
+from fedproof.proving.keys import VerifyingKey
+from fedproof.proving.linked import LinkedProof
+from fedproof.statements.notes import LeanImt, nullifier_of, owner_of
+from tests.contracts import toy
+
+ROWS, COLUMNS = 64, 3
+EPOCH_LENGTH = 3600
+MAX_DURATION = 7200
+THRESHOLDS = (0, 100, 200, 300, 0, 500)
+X25519_KEY = bytes(range(32))
+
+
+@dataclass
+class World:
+    """A marketplace with one capacity class, a provider and a grantee who has locked a balance."""
+
+    chain: Chain
+    market: Marketplace
+    harness: Contract
+    owner: Account
+    provider: Account
+    grantee: Account
+    stranger: Account
+    class_id: int
+    secret: int = 77
+
+    def terms(self, **changes: object) -> Terms:
+        given = {"class_id": self.class_id, "schema": b"\x05" * 32, "thresholds": THRESHOLDS}
+        return Terms(**{**given, **changes})  # type: ignore[arg-type]
+
+    def prove_listing(self, minter: Account, terms: Terms, rows: int = 40, seed: int = 1) -> tuple[bytes, LinkedProof]:
+        """A commitment and an honest listing proof for it."""
+        values = toy.vector(seed)
+        commitment = toy.srs().commit(values)
+        circuit_id = toy.listing_keys().circuit.circuit_id
+        proof = toy.prove_listing(
+            rows,
+            values,
+            lambda d: self.market.listing_challenges(minter.address, terms, commitment, rows, circuit_id, d),
+        )
+        return commitment, proof
+
+    def mint(self, terms: Terms | None = None) -> DatasetMinted:
+        terms = terms or self.terms()
+        commitment, proof = self.prove_listing(self.provider, terms)
+        return self.market.mint_dataset(self.provider, terms, commitment, 40, proof)
+
+    def lock(self, amount: int = 500, secret: int | None = None, epochs: int = 5) -> int:
+        """Locks tokens of the owner and returns the new root."""
+        owner = owner_of(self.secret if secret is None else secret)
+        return self.market.deposit(self.owner, amount, owner, self.market.current_epoch() + epochs).root
+
+    def public_inputs(
+        self,
+        dataset_id: int,
+        tier: int,
+        duration: int,
+        root: int,
+        grantee: Account | None = None,
+        key: bytes = X25519_KEY,
+    ) -> list[int]:
+        """What an honest eligibility proof is about."""
+        grantee = grantee or self.grantee
+        t = self.market.eligibility_terms(dataset_id, grantee.address, tier, duration, key)
+        return [root, t.scope, nullifier_of(self.secret, t.scope), t.threshold, t.signal, t.epoch]
+
+    def tree(self) -> LeanImt:
+        return LeanImt(self.market.leaves())
+
+    def deploy_blob(self, blob: bytes) -> ChecksumAddress:
+        return self.chain.deploy_data(blob, self.owner)
+
+    def deploy_key(self, key: VerifyingKey) -> ChecksumAddress:
+        return self.deploy_blob(key.encode())
