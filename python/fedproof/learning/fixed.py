@@ -27,6 +27,7 @@ RANGE_BITS = 10  # width of one limb: all range checks of training share one tab
 ODD_FACTOR = 25  # 3200 = 2^7 * 25
 REMAINDER_LIMBS = 3
 OVERFLOW_LIMBS = 2
+MAX_ROWS, MAX_COLUMNS, MAX_EPOCHS, MAX_MASKS = 2**17, 4097, 64, 2**12
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,10 @@ class TrainingSpec:
             raise InputError(f"capacity class: {self.rows} rows; it must be a positive multiple of {BATCH}")
         if self.columns < 2:
             raise InputError(f"capacity class: {self.columns} columns; it needs one feature and the mask column")
-        if self.epochs < 1 or self.mask_count < 2:
-            raise InputError("a training task needs at least one epoch and two masks")
+        if self.rows > MAX_ROWS or self.columns > MAX_COLUMNS:
+            raise InputError(f"capacity class: {self.rows} x {self.columns} is beyond {MAX_ROWS} x {MAX_COLUMNS}")
+        if not 1 <= self.epochs <= MAX_EPOCHS or not 2 <= self.mask_count <= MAX_MASKS:
+            raise InputError(f"a task has 1 to {MAX_EPOCHS} local epochs and 2 to {MAX_MASKS} masks")
         if self.remainder_bits != REMAINDER_LIMBS * RANGE_BITS:
             raise InputError("the scales do not fit the limbs of the remainder; keep the default fraction bits")
 

@@ -47,15 +47,19 @@ class TaskDescription:
         name: of the data, for people.
         schema: content id of the public schema, 64 hex digits.
         test: content id of the public test part.
+        start: content id of the public model that round 1 trains on.
         spec: capacity class, epochs and scales.
         srs: content id of the powers of tau.
+        worker_keys: HPKE public keys of the committee in its order, in hex; the chain holds their hashes.
     """
 
     name: str
     schema: str
     test: str
+    start: str
     spec: TrainingSpec
     srs: str
+    worker_keys: tuple[str, ...]
 
     def encode(self) -> bytes:
         """Canonical JSON."""
@@ -67,7 +71,9 @@ class TaskDescription:
                 "name": self.name,
                 "schema": self.schema,
                 "test": self.test,
+                "start": self.start,
                 "srs": self.srs,
+                "worker_keys": list(self.worker_keys),
                 "rows": self.spec.rows,
                 "columns": self.spec.columns,
                 "epochs": self.spec.epochs,
@@ -87,12 +93,15 @@ class TaskDescription:
         Raises:
             InputError: not canonical, another version, or a task that this build cannot train.
         """
-        text = ("model", "statement", "name", "schema", "test", "srs")
+        text = ("model", "statement", "name", "schema", "test", "start", "srs")
         numbers = (
             "version", "rows", "columns", "epochs", "mask_count", "batch", "inverse_learning_rate",
             "delta_fraction_bits", "logit_fraction_bits", "logit_limit",
         )  # fmt: skip
-        d = _parse(blob, "task description", dict.fromkeys(text, str) | dict.fromkeys(numbers, int))
+        fields = dict.fromkeys(text, str) | dict.fromkeys(numbers, int) | {"worker_keys": list}
+        d = _parse(blob, "task description", fields)
+        if not all(type(key) is str for key in d["worker_keys"]):
+            raise InputError("task description: worker_keys must be text")
         if (d["model"], d["statement"], d["batch"], d["inverse_learning_rate"]) != (
             KIND, "proof of training", BATCH, INVERSE_LEARNING_RATE,
         ):  # fmt: skip
@@ -101,7 +110,7 @@ class TaskDescription:
             d["rows"], d["columns"], d["epochs"], d["mask_count"],
             d["delta_fraction_bits"], d["logit_fraction_bits"], d["logit_limit"],
         )  # fmt: skip
-        return cls(d["name"], d["schema"], d["test"], spec, d["srs"])
+        return cls(d["name"], d["schema"], d["test"], d["start"], spec, d["srs"], tuple(d["worker_keys"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +121,15 @@ class GlobalModel:
     weight_scale: int
 
     @classmethod
-    def zero(cls, spec: TrainingSpec) -> GlobalModel:
-        """Where every task starts."""
-        return cls(np.zeros(spec.columns, dtype=np.int64), spec.weight_scale)
+    def start(cls, spec: TrainingSpec, seed: int) -> GlobalModel:
+        """Where a task starts: weights drawn evenly from [-1/1000, 1/1000].
+
+        Not zero: an update is a function of the model and the records, so that two tasks from one start could show it
+        (protocol, section 6). Participants refuse to train twice on one model; another seed is another start.
+        """
+        bound = spec.weight_scale // 1000
+        drawn = np.random.Generator(np.random.PCG64(seed)).integers(-bound, bound, spec.columns, endpoint=True)
+        return cls(drawn.astype(np.int64), spec.weight_scale)
 
     def real(self) -> NDArray[np.float64]:
         """The weights as real numbers."""

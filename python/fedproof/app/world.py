@@ -1,0 +1,153 @@
+"""A deployment on one machine: the chain, the contracts, the keys, the store, and the run folder's two halves.
+
+`public/` holds what the whole world may see, and all that an auditor needs; `private/` holds one folder for each role, readable by its
+owner alone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fedproof.app.keyring import Keyring
+from fedproof.app.telling import Teller
+from fedproof.data import Parts, Schema
+from fedproof.errors import InputError, LedgerError
+from fedproof.learning.fixed import TrainingSpec
+from fedproof.ledger import Account, Chain
+from fedproof.ledger.federation import Federation
+from fedproof.ledger.marketplace import Marketplace
+from fedproof.nodes.params import Deployment
+from fedproof.nodes.state import StateFile
+from fedproof.proving.keys import Keys
+from fedproof.statements.aggregation import AggregationStatement
+from fedproof.statements.eligibility import EligibilityStatement
+from fedproof.statements.layout import DatasetLayout, srs_size
+from fedproof.statements.listing import ListingStatement
+from fedproof.statements.training import TrainingStatement
+from fedproof.storage import BlobStore
+
+MANIFEST_VERSION = 1
+
+
+@dataclass
+class KeyFigures:
+    """What making the keys of a statement took."""
+
+    constraints: int
+    domain: int
+    public_inputs: int
+    setup_seconds: float
+
+
+@dataclass
+class World:
+    """Everything the roles of a demo share."""
+
+    folder: Path
+    chain: Chain
+    operator: Account
+    deployment: Deployment
+    federation: Federation
+    figures: dict[str, KeyFigures]
+    states: list[StateFile] = field(default_factory=list)
+
+    def state(self, role: str, name: str) -> StateFile:
+        """Open the private state of a role."""
+        made = StateFile(self.folder / "private" / name, role)
+        self.states.append(made)
+        return made
+
+    def close(self) -> None:
+        """Release all state folders and the chain."""
+        for state in self.states:
+            state.close()
+        self.chain.close()
+
+
+def create_folder(folder: Path) -> None:
+    """Make the run folder with its two halves.
+
+    Raises:
+        InputError: it exists already, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True)
+        (folder / "public").mkdir()
+        (folder / "private").mkdir(mode=0o700)
+    except FileExistsError:
+        raise InputError(f"{folder} exists already; name a folder for this run that does not") from None
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made: {error.strerror}") from None
+
+
+def make_keys(spec: TrainingSpec, keyring: Keyring) -> tuple[Any, dict[str, Keys], dict[str, KeyFigures]]:
+    """Powers of tau and the keys of the four statements."""
+    layout = DatasetLayout(spec.rows, spec.columns)
+    srs = keyring.srs(srs_size(spec.rows, spec.columns, spec.mask_count), [layout.masks])
+    makers: dict[str, Callable[[], Keys]] = {
+        "eligibility": lambda: keyring.keys(EligibilityStatement(), srs),
+        "listing": lambda: keyring.keys(ListingStatement(spec.rows, spec.columns), srs),
+        "training": lambda: keyring.keys(TrainingStatement(spec), srs, layout.masks),
+        "aggregation": lambda: keyring.keys(AggregationStatement(spec.columns, spec.update_bound), srs),
+    }
+    keys, figures = {}, {}
+    for name, make in makers.items():
+        started = time.perf_counter()
+        made = keys[name] = make()
+        figures[name] = KeyFigures(
+            made.circuit.r1cs.num_constraints,
+            made.circuit.r1cs.domain_size,
+            made.verifying.num_public,
+            time.perf_counter() - started,
+        )
+    return srs, keys, figures
+
+
+def build(folder: Path, parts: Parts, schema: Schema, spec: TrainingSpec, keyring: Keyring, rpc: str | None, teller: Teller) -> World:
+    """Make keys, deploy the contracts and register the capacity class.
+
+    Raises:
+        InputError: `rpc` is not a development chain; the keys made here are for development only.
+    """
+    teller.doing("making keys")
+    srs, keys, figures = make_keys(spec, keyring)
+    total = sum(figure.setup_seconds for figure in figures.values())
+    teller.step(f"keys of four statements for {spec.rows} x {spec.columns}: ready in {total:.1f} s (development: one dealer)")
+    chain = Chain.embedded() if rpc is None else Chain.connect(rpc)
+    try:
+        if not chain.is_development:
+            raise LedgerError(f"chain {chain.chain_id} is not a development chain; the demo's keys come from one dealer")
+        operator = chain.new_account("operator")
+        market = Marketplace.deploy(chain, operator, allow_development_keys=True)
+        federation = Federation.deploy(
+            chain, operator, registry=market.addresses.registry, token=market.addresses.token, allow_development_keys=True
+        )
+        class_id = market.register_class(
+            operator, spec.rows, spec.columns, keys["listing"].verifying, keys["eligibility"].verifying
+        )
+    except BaseException:
+        chain.close()
+        raise
+    store = BlobStore.open(str(folder / "public" / "blobs"))
+    deployment = Deployment(market, store, srs, spec, class_id, keys)
+    teller.step(f"contracts on chain {chain.chain_id}: token, vault, registry, federation; capacity class {class_id} registered")
+    return World(folder, chain, operator, deployment, federation, figures)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a document whole or not at all.
+
+    Raises:
+        InputError: the disk refuses.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None

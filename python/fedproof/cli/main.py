@@ -1,0 +1,131 @@
+"""The `fedproof` command: one line for each error, numbered exit codes, `--json` where a script would want it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+
+from fedproof import __version__
+from fedproof.errors import FedproofError
+
+INTERNAL_ERROR = 70
+INTERRUPTED = 130
+
+
+class Terminal:
+    """Progress on standard error: a line for each step, a spinner for what takes seconds."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self._status = self._console.status("starting")
+        self._started = time.monotonic()
+        if self._console.is_terminal and not quiet:
+            self._status.start()
+
+    def doing(self, text: str) -> None:
+        """Show what is under way."""
+        self._status.update(text)
+
+    def step(self, text: str) -> None:
+        """Print what is done."""
+        self._console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]  {text}", markup=True)
+
+    def close(self) -> None:
+        """Stop the spinner."""
+        self._status.stop()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fedproof")
+def cli() -> None:
+    """Federated learning you can verify.
+
+    Exit codes: 0 done, 2 wrong input, 3 proof, 4 share, 5 seal, 6 chain, 7 storage, 8 keys, 9 saved state, 10 audit failed.
+    """
+
+
+@cli.command()
+@click.option("--participants", default=3, show_default=True, type=click.IntRange(2, 64), help="Hospitals that train.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 1000), help="Rounds of the task.")
+@click.option("--workers", default=3, show_default=True, type=click.IntRange(3, 64), help="Members of the committee.")
+@click.option("--threshold", default=1, show_default=True, type=click.IntRange(1, 31), help="Workers that may collude and learn nothing.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**64 - 1), help="Splits the records and starts the model; never a secret.")
+@click.option("--data", default="breast-cancer", show_default=True, help="A CSV with a label column, or a scikit-learn set: breast-cancer, wine, digits, iris.")
+@click.option("--label", default=None, help="Label column of a CSV; default label, target, class, diagnosis, y, or the last.")
+@click.option("--positive", default=None, help="The class that is 1 against all others.")
+@click.option("--run", "run_folder", default=None, type=click.Path(path_type=Path), help="Where the run is kept; must not exist.  [default: fedproof-run-<time>]")
+@click.option("--rpc", default=None, help="A development chain to use in place of the embedded one, such as anvil's URL.")
+@click.option("--report", "report_file", default=None, type=click.Path(path_type=Path, dir_okay=False), help="Also write the report (JSON) here.")
+@click.option("--no-cache", is_flag=True, help="Make all keys anew and keep none.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report on standard output.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def demo(run_folder: Path | None, report_file: Path | None, as_json: bool, quiet: bool, no_cache: bool, **chosen: Any) -> None:
+    """Play a whole federated task on this machine, proven from listing to payment."""
+    from fedproof.app.demo import DemoOptions, run_demo
+    from fedproof.app.report import summary, write_report
+
+    terminal = Terminal(quiet)
+    try:
+        folder = run_folder or Path(time.strftime("fedproof-run-%Y%m%d-%H%M%S"))
+        report = run_demo(DemoOptions(folder=folder, cache=not no_cache, **chosen), terminal)
+        if report_file is not None:
+            write_report(report, report_file)
+    finally:
+        terminal.close()
+    click.echo(json.dumps(report, indent=2) if as_json else summary(report, folder))
+
+
+@cli.command()
+@click.argument("run_folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
+@click.option("--quiet", is_flag=True, help="Print the verdict alone.")
+def verify(run_folder: Path, as_json: bool, quiet: bool) -> None:
+    """Audit a finished run from its public folder alone: every commitment, proof, challenge and payment."""
+    from fedproof.app.audit import audit_run
+
+    terminal = Terminal(quiet)
+    try:
+        audit = audit_run(run_folder, terminal)
+    finally:
+        terminal.close()
+    if as_json:
+        click.echo(json.dumps(audit.to_json(), indent=2))
+    else:
+        lines = [] if quiet else [f"ok    {check}" for check in audit.checks]
+        click.echo("\n".join([*lines, f"The run checks out: {len(audit.checks)} checks, no secret used."]))
+
+
+def main() -> NoReturn:
+    """Entry point. Every error that users can cause is one line on standard error with its exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except FedproofError as error:
+        _fail(str(error), error.exit_code)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.Abort:
+        _fail("interrupted", INTERRUPTED)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001  # the last resort of a command: one line, never a traceback with values in it
+        where = error.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        place = f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else "?"
+        _fail(f"internal error ({type(error).__name__} at {place}); please report it with the command you ran", INTERNAL_ERROR)
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"fedproof: {' '.join(message.split())}", err=True)
+    sys.exit(code)

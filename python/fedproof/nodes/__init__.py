@@ -1,0 +1,1 @@
+"""Roles: thin state machines over ledger and storage. What must be remembered is saved before it is acted on."""

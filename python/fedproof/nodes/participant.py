@@ -1,0 +1,179 @@
+"""The participant's node: enrols a dataset in a task, trains, shares, seals, proves and submits (protocol, sections 4 to 7).
+
+Two things are saved before they are acted on: how many masks of an enrolment are spent (each published y spends one), and which
+round a model was trained in (two sums over one model whose members differ would show an update).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fedproof import _core
+from fedproof.errors import SealingError, StateError
+from fedproof.learning import sgd
+from fedproof.learning.model import GlobalModel
+from fedproof.ledger import Account, Receipt
+from fedproof.ledger.federation import Federation, TaskInfo, Update
+from fedproof.nodes.holder import OpenedDataset
+from fedproof.nodes.params import Deployment
+from fedproof.nodes.state import StateFile
+from fedproof.proving.linked import prove_linked
+from fedproof.proving.r1cs import FrArray
+from fedproof.proving.transcript import Challenges, training_challenges, training_pre
+from fedproof.sealing import seal
+from fedproof.sharing import Sharing, info_for_share, split
+from fedproof.statements.layout import UPDATE_BLINDING
+from fedproof.statements.training import TrainingStatement, TrainingWitness
+from fedproof.statements.vectors import dataset_vector, update_vector, weight_vector
+from fedproof.storage import BlobStore
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A submission and what it took: seconds of training, sharing and sealing, and proving."""
+
+    update: Update
+    receipt: Receipt
+    seconds: dict[str, float]
+
+
+def put_shares(store: BlobStore, sealed: list[bytes]) -> bytes:
+    """Store sealed shares and their index; returns the index's content id as 32 bytes, the sealed digest."""
+    return bytes.fromhex(store.put(b"".join(bytes.fromhex(store.put(blob)) for blob in sealed)))
+
+
+class Participant:
+    """Trains on one granted dataset in one task."""
+
+    def __init__(
+        self, deployment: Deployment, federation: Federation, account: Account, state: StateFile, opened: OpenedDataset
+    ) -> None:
+        self.deployment = deployment
+        self.federation = federation
+        self.account = account
+        self.state = state
+        self.opened = opened
+
+    def enrol(self, task: int) -> Receipt:
+        """Publish C_X' = C_X + Com(m) with fresh masks, and take the dataset's slot in the task."""
+        d = self.deployment
+        known: dict[str, Any] = dict(self.state.get("enrolments", {}))
+        if str(task) not in known:
+            masks = _core.fr_random(d.spec.mask_count)
+            known[str(task)] = {"masks": _core.fr_to_bytes(masks).hex(), "spent": 0}
+            self.state.put(enrolments=known)
+        masks = self._masks(task)
+        shifted = d.srs.commit(masks)
+        at_d = d.srs.commit(masks, d.layout.masks)
+        return self.federation.enrol(
+            self.account, task, self.opened.dataset_id, _core.g1_add(self.opened.commitment, at_d), shifted
+        )
+
+    def _masks(self, task: int) -> FrArray:
+        return _core.fr_from_bytes(bytes.fromhex(self.state.get("enrolments")[str(task)]["masks"]))
+
+    def _reserve(self, task: TaskInfo, round_number: int) -> None:
+        """Spend a mask and bind the model to this round, durably, before anything is published.
+
+        Raises:
+            StateError: no mask is left, or this model was trained in another round that may still be finished.
+        """
+        enrolments: dict[str, Any] = dict(self.state.get("enrolments", {}))
+        mine = dict(enrolments.get(str(task.task_id), {}))
+        if not mine:
+            raise StateError(f"this state has no enrolment in task {task.task_id}; a restored backup may be too old")
+        if mine["spent"] + 1 >= self.deployment.spec.mask_count:
+            raise StateError(f"task {task.task_id}: all masks of this enrolment are spent; enrol in a new task")
+        trained: dict[str, list[int]] = dict(self.state.get("trained", {}))
+        before = trained.get(task.model.hex())
+        if before == [task.task_id, round_number] or (before and not self.federation.round_failed(*before)):
+            raise StateError(
+                f"this model was trained on in task {before[0]}, round {before[1]}: two sums over one model whose "
+                "members differ would show the update"
+            )
+        mine["spent"] += 1
+        enrolments[str(task.task_id)] = mine
+        trained[task.model.hex()] = [task.task_id, round_number]
+        self.state.put(enrolments=enrolments, trained=trained)
+
+    def train(self, task: TaskInfo, round_number: int, model: GlobalModel) -> Submitted:
+        """Train on the model of this round, and submit the update, shared, sealed and proven.
+
+        Raises:
+            StateError: the saved state forbids it.
+            SealingError: the model is not the one that the chain committed to.
+            ContractRejected: the chain refused the submission.
+        """
+        d, keys = self.deployment, self.deployment.keys["training"]
+        weights = weight_vector(model.weights)
+        if d.srs.commit(weights) != task.model:
+            raise SealingError(f"task {task.task_id}: the model blob is not the one that the chain committed to")
+        self._reserve(task, round_number)
+        seconds = {}
+        started = time.perf_counter()
+        trace = sgd.train(d.spec, self.opened.features, self.opened.mask, self.opened.labels, model.weights)
+        seconds["train"] = time.perf_counter() - started
+
+        started = time.perf_counter()
+        blinding = _core.fr_random(UPDATE_BLINDING)
+        vector = update_vector(trace.update, blinding)
+        commitment = d.srs.commit(vector)
+        sharing = split(vector, task.threshold, len(task.workers), d.srs)
+        seconds["share"] = time.perf_counter() - started
+
+        masks = np.concatenate([self.opened.blinding, self._masks(task.task_id)])
+        dataset = dataset_vector(self.opened.features, self.opened.mask, self.opened.labels, masks)
+        masked = d.srs.commit(dataset)
+        sealed_digest: list[bytes] = []
+
+        def challenge(point: bytes) -> Challenges:
+            pre = training_pre(
+                chain_id=d.market.chain.chain_id,
+                federation=self.federation.address,
+                task=task.task_id,
+                round_number=round_number,
+                participant=self.account.address,
+                circuit_id=keys.circuit.circuit_id,
+                masked_dataset=masked,
+                model=task.model,
+                update=commitment,
+                d=point,
+                share_commitments=sharing.commitments_r,
+            )
+            begun = time.perf_counter()
+            sealed_digest.append(put_shares(d.store, seal_shares(sharing, [w.hpke_key for w in task.workers], pre)))
+            seconds["share"] += time.perf_counter() - begun
+            return training_challenges(pre, sealed_digest[0])
+
+        started = time.perf_counter()
+        proof = prove_linked(
+            keys,
+            TrainingStatement(d.spec),
+            TrainingWitness(self.opened.features, self.opened.mask, self.opened.labels, masks, trace, blinding),
+            d.srs,
+            [dataset, weights, vector],
+            challenge,
+        )
+        seconds["prove"] = time.perf_counter() - started
+        update = Update(
+            participant=self.account.address,
+            rows=self.opened.rows,
+            masked_dataset=masked,
+            update=commitment,
+            share_commitments=tuple(sharing.commitments_r),
+            sealed_digest=sealed_digest[0],
+            proof=proof,
+        )
+        return Submitted(update, self.federation.submit_update(self.account, task, update), seconds)
+
+
+def seal_shares(sharing: Sharing, worker_keys: list[bytes], pre: bytes) -> list[bytes]:
+    """Seal share j to worker j, with chain, task, round, participant and D bound in the context."""
+    return [
+        seal(key, share.encode(), info_for_share(pre, share.index))
+        for key, share in zip(worker_keys, sharing.shares, strict=True)
+    ]
