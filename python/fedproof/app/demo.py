@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fedproof.app.audit import audit_run
 from fedproof.app.keyring import Keyring, default_cache
-from fedproof.app.report import RoundFigures, build_report, peak_rss_mb
-from fedproof.app.telling import Teller
+from fedproof.app.report import Costs, RoundFigures, build_report
+from fedproof.app.telling import Stopwatch, Teller
 from fedproof.app.world import MANIFEST_VERSION, World, build, create_folder, write_json
-from fedproof.data import Parts, Schema, capacity_rows, load, split
-from fedproof.errors import FedproofError, InputError, LedgerError
-from fedproof.learning.fixed import TrainingSpec
+from fedproof.data import Parts, Schema, Table, capacity_rows, load, split
+from fedproof.data.public import encode_table
+from fedproof.errors import InputError, LedgerError, ProofError
+from fedproof.learning.baseline import fedavg
+from fedproof.learning.fixed import Int, TrainingSpec
 from fedproof.learning.metrics import accuracy, log_loss
 from fedproof.learning.model import GlobalModel, TaskDescription
-from fedproof.ledger import Account, Receipt
-from fedproof.ledger.federation import Member, TaskInfo, TaskTerms
+from fedproof.ledger import Account
+from fedproof.ledger.federation import TaskInfo
 from fedproof.nodes.holder import Holder
 from fedproof.nodes.params import TIER_TRAINING
 from fedproof.nodes.participant import Participant
@@ -27,12 +32,18 @@ from fedproof.nodes.worker import Worker
 from fedproof.proving.linked import check_linked, check_plain
 from fedproof.statements.vectors import weight_vector
 
+Float = NDArray[np.float64]
+
 TOKEN = 10**18
 #: base units to have locked for tiers 0 to 5
 THRESHOLDS = (0, 100 * TOKEN, 500 * TOKEN, 1_000 * TOKEN, 2_500 * TOKEN, 10_000 * TOKEN)
 REWARD_PER_ROUND = 300 * TOKEN
 BOND = 50 * TOKEN
+NOTES = (700 * TOKEN, 450 * TOKEN)  # two notes that reach the Tier-3 threshold together, not alone
+LOCK_EPOCHS = 20
 GRANT_SECONDS = 90 * 86_400
+PLAIN_PROOF_BYTES = 256
+LINKED_PROOF_BYTES = 256 + 64 + 64 + 32  # A, B, C; D; Q; y
 FREEZE_BLOCKS, SUBMIT_BLOCKS, SETTLE_BLOCKS = 5, 200, 100
 
 
@@ -75,23 +86,6 @@ class Seat:
     rows: int
 
 
-@dataclass
-class Costs:
-    """Prove and verify seconds, gas and bytes of one proof of each statement, as they come."""
-
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    verify: dict[str, list[float]] = field(default_factory=dict)
-    gas: dict[str, list[int]] = field(default_factory=dict)
-    size: dict[str, int] = field(default_factory=dict)
-
-    def add(self, name: str, prove: float, verify: float, gas: int, size: int) -> None:
-        """Note one proof."""
-        self.seconds.setdefault(name, []).append(prove)
-        self.verify.setdefault(name, []).append(verify)
-        self.gas.setdefault(name, []).append(gas)
-        self.size[name] = size
-
-
 def run_demo(options: DemoOptions, teller: Teller) -> dict[str, Any]:
     """Play the task and return its report (see `report.py`).
 
@@ -111,90 +105,222 @@ def run_demo(options: DemoOptions, teller: Teller) -> dict[str, Any]:
         f"{parts.test.rows} public for testing, private parts of {', '.join(str(p.rows) for p in parts.parts)} rows"
     )
     keyring = Keyring(default_cache() if options.cache else None, teller.doing)
-    world = build(options.folder, parts, schema, spec, keyring, options.rpc, teller)
+    world = build(options.folder, spec, keyring, options.rpc, teller)
     try:
         return _play(options, world, parts, schema, teller, started)
-    except FedproofError as error:
-        error.add_note(f"run folder: {options.folder}")
-        raise
     finally:
         world.close()
 
 
-def _play(options: DemoOptions, world: World, parts: Parts, schema: Schema, teller: Teller, started: float) -> dict[str, Any]:
+def _play(
+    options: DemoOptions, world: World, parts: Parts, schema: Schema, teller: Teller, started: float
+) -> dict[str, Any]:
     costs = Costs()
     seats = [_enter_market(world, number, part, schema, costs, teller) for number, part in enumerate(parts.parts, 1)]
-    workers = [
-        Worker(world.deployment, world.federation, world.chain.new_account(f"worker-{k}"), world.state("worker", f"worker-{k}"))
-        for k in range(1, options.workers + 1)
-    ]
-    task, model = _open_task(options, world, parts, schema, workers, teller)
+    workers = []
+    for number in range(1, options.workers + 1):
+        name = f"worker-{number}"
+        account = world.chain.new_account(name)
+        workers.append(Worker(world.deployment, world.federation, account, world.state("worker", name)))
+    task, start = _open_task(options, world, parts, schema, workers, teller)
+    world.task_id = task.task_id
     for seat in seats:
-        seat.participant.enrol(task.task_id)
+        seat.participant.enrol(task)
     teller.step(f"task {task.task_id}: {len(seats)} datasets enrolled, each behind fresh masks")
     opening = world.federation.open_round(world.operator, task.task_id)
 
-    figures: list[RoundFigures] = []
-    models = [model]
+    test = schema.standardise(parts.test.features), parts.test.labels
+    rounds: list[RoundFigures] = []
     for number in range(1, options.rounds + 1):
-        played = _round(world, seats, workers, number, models[-1], parts, schema, costs, teller)
-        if number == 1:
-            played.gas["open"] = opening.gas_used
-            played.tx["open"] = opening.tx_hash
-        models.append(played.model)
-        figures.append(played)
-    claims = {seat.participant.account.address: world.federation.claim(seat.participant.account, task.task_id) for seat in seats}
-    teller.step(f"rewards claimed: {', '.join(f'{claim.reward / TOKEN:.2f}' for claim in claims.values())} tokens by proven rows")
+        model = rounds[-1].model if rounds else start
+        rounds.append(_round(world, seats, workers, number, model, test, costs, teller))
+    rounds[0].gas_open, rounds[0].tx_open = opening.gas_used, opening.tx_hash
+    paid = [world.federation.claim(seat.participant.account, task.task_id).reward for seat in seats]
+    teller.step(f"rewards by proven rows claimed: {', '.join(f'{reward / TOKEN:.2f}' for reward in paid)} tokens")
     world.federation.refund(world.operator, task.task_id)
-    _write_public(world, options, task)
-
-    from fedproof.app.audit import audit_run
-
+    _write_public(world)
     audit = audit_run(options.folder, teller)
+    private = [(schema.standardise(part.features), part.labels) for part in parts.parts]
     report = build_report(
-        options=options,
-        world=world,
-        parts=parts,
-        schema=schema,
-        rounds=figures,
+        seed=options.seed,
+        table=parts.test.name,
+        rows=parts.test.rows + sum(part.rows for part in parts.parts),
+        features=len(schema.features),
+        participants=options.participants,
+        workers=options.workers,
+        threshold=options.threshold,
+        rounds=rounds,
+        baseline=fedavg(private, options.rounds, start=start.real()),
+        test=test,
+        figures=world.figures,
         costs=costs,
-        start=models[0],
         audit=audit.to_json(),
         seconds=time.perf_counter() - started,
-        peak_rss_mb=peak_rss_mb(),
     )
     write_json(options.folder / "report.json", report)
     return report
 
 
-def _enter_market(world: World, number: int, part: Any, schema: Schema, costs: Costs, teller: Teller) -> Seat:
+def _enter_market(world: World, number: int, part: Table, schema: Schema, costs: Costs, teller: Teller) -> Seat:
     """List one hospital's part, prove one participant's eligibility, deliver the key and open the records."""
     chain, d = world.chain, world.deployment
-    market = d.market
     teller.doing(f"hospital {number}: listing proof")
     provider = Provider(d, chain.new_account(f"hospital-{number}"), world.state("provider", f"hospital-{number}"))
-    begun = time.perf_counter()
-    minted = provider.list_dataset(part, schema, THRESHOLDS)
-    took = time.perf_counter() - begun
-    verify = _timed_listing(world, minted, provider)
-    costs.add("listing", provider.prove_seconds, verify, world.chain.receipt(minted.tx_hash).gas_used, 256 + 64 + 64 + 32)
-    teller.step(f"hospital {number}: {part.rows} rows listed as dataset {minted.dataset_id} with a listing proof ({took:.1f} s)")
+    listed = provider.list_dataset(part, schema, THRESHOLDS)
+    dataset = listed.minted.dataset_id
+    with costs.verifying("listing"):
+        vk = d.keys["listing"].verifying
+        check_linked(vk, [listed.minted.rows], listed.challenges, listed.proof, [listed.minted.commitment])
+    costs.add("listing", listed.prove_seconds, chain.receipt(listed.minted.tx_hash).gas_used, LINKED_PROOF_BYTES)
+    teller.step(
+        f"hospital {number}: {part.rows} rows listed as dataset {dataset}, listing proof {listed.prove_seconds:.2f} s"
+    )
 
     teller.doing(f"participant {number}: eligibility proof")
     account = chain.new_account(f"participant-{number}")
     holder = Holder(d, account, world.state("participant", f"participant-{number}"))
-    _fund(world, account, [700 * TOKEN, 450 * TOKEN, BOND])
-    for amount in (700 * TOKEN, 450 * TOKEN):
-        holder.lock(amount, market.current_epoch() + 20)
-    proof, public, prove = holder.timed_eligibility(minted.dataset_id, TIER_TRAINING, GRANT_SECONDS)
+    _fund(world, account, sum(NOTES) + BOND)
+    for amount in NOTES:
+        holder.lock(amount, d.market.current_epoch() + LOCK_EPOCHS)
     begun = time.perf_counter()
-    check_plain(d.keys["eligibility"].verifying, public, proof)
-    verify = time.perf_counter() - begun
-    granted = holder.take_grant(minted.dataset_id, GRANT_SECONDS, proof, public)
-    costs.add("eligibility", prove, verify, world.chain.receipt(granted.tx_hash).gas_used, 256)
-    delivered = provider.answer_grants()
-    if len(delivered) != 1:
-        raise LedgerError(f"hospital {number} answered {len(delivered)} grants where one was due")
-    opened = holder.open_dataset(minted.dataset_id)
-    teller.step(f"participant {number}: Tier {TIER_TRAINING} granted by a proof of balance ({prove:.2f} s); records opened and checked")
+    proof, public = holder.prove_eligibility(dataset, TIER_TRAINING, GRANT_SECONDS)
+    prove = time.perf_counter() - begun
+    with costs.verifying("eligibility"):
+        check_plain(d.keys["eligibility"].verifying, public, proof)
+    granted = holder.take_grant(dataset, GRANT_SECONDS, proof, public)
+    costs.add("eligibility", prove, chain.receipt(granted.tx_hash).gas_used, PLAIN_PROOF_BYTES)
+    if len(provider.answer_grants()) != 1:
+        raise LedgerError(f"hospital {number} did not answer the grant of participant {number}")
+    opened = holder.open_dataset(dataset)
+    teller.step(
+        f"participant {number}: Tier {TIER_TRAINING} granted without showing a balance, proof {prove:.2f} s; "
+        f"{opened.rows} sealed records opened and checked"
+    )
     return Seat(provider, holder, Participant(d, world.federation, account, holder.state, opened), opened.rows)
+
+
+def _fund(world: World, account: Account, amount: int) -> None:
+    """Give marketplace tokens to an account, as a sale would."""
+    world.chain.transact(world.deployment.market.token.functions.transfer(account.address, amount), world.operator)
+
+
+def _open_task(
+    options: DemoOptions, world: World, parts: Parts, schema: Schema, workers: list[Worker], teller: Teller
+) -> tuple[TaskInfo, GlobalModel]:
+    """The sponsor describes, funds and opens the task."""
+    d = world.deployment
+    model = GlobalModel.start(d.spec, options.seed)
+    description = TaskDescription(
+        name=parts.test.name,
+        schema=d.store.put(schema.encode()),
+        test=d.store.put(encode_table(parts.test)),
+        start=d.store.put(model.encode()),
+        spec=d.spec,
+        srs=d.store.put(d.srs.to_bytes()),
+        worker_keys=tuple(worker.hpke_public.hex() for worker in workers),
+    )
+    task = world.federation.open_task(
+        world.operator,
+        training_key=d.keys["training"].verifying,
+        aggregation_key=d.keys["aggregation"].verifying,
+        description=bytes.fromhex(d.store.put(description.encode())),
+        model=d.srs.commit(weight_vector(model.weights)),
+        class_id=d.class_id,
+        rounds=options.rounds,
+        mask_count=d.spec.mask_count,
+        threshold=options.threshold,
+        committee=[(worker.account.address, worker.hpke_public) for worker in workers],
+        min_updates=2,
+        max_participants=options.participants,
+        submit_blocks=SUBMIT_BLOCKS,
+        freeze_blocks=FREEZE_BLOCKS,
+        settle_blocks=SETTLE_BLOCKS,
+        reward_per_round=REWARD_PER_ROUND,
+        enrol_bond=BOND,
+    )
+    teller.step(
+        f"task {task.task_id}: logistic regression, SGD, rate 0.01, batch 32, {options.rounds} rounds; "
+        f"{options.workers} workers, any {options.threshold} of them learn nothing"
+    )
+    return task, model
+
+
+def _round(
+    world: World,
+    seats: list[Seat],
+    workers: list[Worker],
+    number: int,
+    model: GlobalModel,
+    test: tuple[Float, Int],
+    costs: Costs,
+    teller: Teller,
+) -> RoundFigures:
+    """One round: train, share, seal, prove, submit; freeze; sum on shares; prove the average; settle."""
+    federation, d = world.federation, world.deployment
+    task = federation.task_info(world.task_id)
+    watch = Stopwatch()
+    out = RoundFigures(number)
+    for seat in seats:
+        teller.doing(f"round {number}: {seat.participant.account.name} trains and proves")
+        sent = seat.participant.train(task, number, model)
+        for name, seconds in sent.seconds.items():
+            watch.seconds[name] = watch.seconds.get(name, 0.0) + seconds
+        out.gas_submit.append(sent.receipt.gas_used)
+        out.tx_submit.append(sent.receipt.tx_hash)
+        costs.add("training", sent.seconds["prove"], sent.receipt.gas_used, LINKED_PROOF_BYTES)
+    updates = federation.updates(task.task_id, number)
+    for update in updates:
+        with costs.verifying("training"):
+            workers[0].check_update(task, number, update)
+
+    with watch.timing("aggregate"):
+        for worker in workers:
+            rejected = worker.reject_invalid(task, number, updates)
+            if rejected:
+                raise ProofError(f"round {number}: an honest participant's update was rejected: {', '.join(rejected)}")
+        world.chain.wait_until_block(federation.freeze_block(task.task_id))
+        leader = workers[(number - 1) % len(workers)]
+        outputs = {
+            worker.index_in(task): worker.output(task, number, updates, leader.hpke_public) for worker in workers
+        }
+        result = leader.reconstruct(task, number, updates, model, outputs)
+        begun = time.perf_counter()
+        aggregate = leader.aggregate(task, number, updates, result)
+        prove = time.perf_counter() - begun
+    with costs.verifying("aggregation"):
+        leader.check_aggregate(task, number, updates, aggregate)
+    with watch.timing("settle"):
+        settled = leader.finalize(task, updates, aggregate)
+    costs.add("aggregation", prove, settled.gas_used, LINKED_PROOF_BYTES)
+
+    real = result.model.real()
+    out.model = result.model
+    out.accuracy, out.log_loss = accuracy(real, *test), log_loss(real, *test)
+    out.updates_accepted = len(updates)
+    out.seconds = watch.seconds
+    out.gas_finalize, out.tx_finalize = settled.gas_used, settled.tx_hash
+    teller.step(
+        f"round {number}: {len(updates)} proven updates settled in one transaction of {settled.gas_used:,} gas; "
+        f"accuracy {out.accuracy:.3f}, log loss {out.log_loss:.3f}"
+    )
+    return out
+
+
+def _write_public(world: World) -> None:
+    """The chain and the pointers that an auditor starts from."""
+    market = world.deployment.market.addresses
+    public = world.folder / "public"
+    write_json(public / "chain.json", world.chain.export())
+    write_json(
+        public / "manifest.json",
+        {
+            "version": MANIFEST_VERSION,
+            "embedded": world.embedded,
+            "chain_id": world.chain.chain_id,
+            "token": market.token,
+            "vault": market.vault,
+            "registry": market.registry,
+            "federation": world.federation.address,
+            "task": world.task_id,
+        },
+    )

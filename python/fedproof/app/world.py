@@ -15,7 +15,6 @@ from typing import Any
 
 from fedproof.app.keyring import Keyring
 from fedproof.app.telling import Teller
-from fedproof.data import Parts, Schema
 from fedproof.errors import InputError, LedgerError
 from fedproof.learning.fixed import TrainingSpec
 from fedproof.ledger import Account, Chain
@@ -54,6 +53,8 @@ class World:
     deployment: Deployment
     federation: Federation
     figures: dict[str, KeyFigures]
+    embedded: bool
+    task_id: int = 0
     states: list[StateFile] = field(default_factory=list)
 
     def state(self, role: str, name: str) -> StateFile:
@@ -108,7 +109,7 @@ def make_keys(spec: TrainingSpec, keyring: Keyring) -> tuple[Any, dict[str, Keys
     return srs, keys, figures
 
 
-def build(folder: Path, parts: Parts, schema: Schema, spec: TrainingSpec, keyring: Keyring, rpc: str | None, teller: Teller) -> World:
+def build(folder: Path, spec: TrainingSpec, keyring: Keyring, rpc: str | None, teller: Teller) -> World:
     """Make keys, deploy the contracts and register the capacity class.
 
     Raises:
@@ -136,7 +137,7 @@ def build(folder: Path, parts: Parts, schema: Schema, spec: TrainingSpec, keyrin
     store = BlobStore.open(str(folder / "public" / "blobs"))
     deployment = Deployment(market, store, srs, spec, class_id, keys)
     teller.step(f"contracts on chain {chain.chain_id}: token, vault, registry, federation; capacity class {class_id} registered")
-    return World(folder, chain, operator, deployment, federation, figures)
+    return World(folder, chain, operator, deployment, federation, figures, rpc is None)
 
 
 def write_json(path: Path, document: Any) -> None:

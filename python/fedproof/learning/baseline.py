@@ -61,13 +61,16 @@ def local_sgd(weights: Float, features: Float, labels: NDArray[np.int64], epochs
     return current
 
 
-def fedavg(parts: Sequence[tuple[Float, NDArray[np.int64]]], rounds: int, epochs: int = 1) -> Float:
+def fedavg(
+    parts: Sequence[tuple[Float, NDArray[np.int64]]], rounds: int, epochs: int = 1, start: Float | None = None
+) -> Float:
     """The global weights after each round, shape `(rounds, f + 1)`; every participant takes part in every round.
 
     Args:
         parts: features `(n_i, f)`, standardised with the schema, and labels `(n_i,)`, in training order.
         rounds: rounds of the task.
         epochs: local epochs of each round.
+        start: weights that round 1 begins with, shape `(f + 1,)`; zeros without it.
 
     Raises:
         InputError: no part, no round, no row, or shapes that do not belong together.
@@ -75,7 +78,7 @@ def fedavg(parts: Sequence[tuple[Float, NDArray[np.int64]]], rounds: int, epochs
     if not parts or rounds < 1 or any(not len(labels) for _, labels in parts):
         raise InputError("federated averaging needs at least one round, one participant and one row of each")
     counts = np.array([len(labels) for _, labels in parts], dtype=np.float64)
-    weights = np.zeros(parts[0][0].shape[-1] + 1)
+    weights = np.zeros(parts[0][0].shape[-1] + 1) if start is None else np.array(start, dtype=np.float64)
     history = []
     for _ in range(rounds):
         local = np.stack([local_sgd(weights, features, labels, epochs) for features, labels in parts])
