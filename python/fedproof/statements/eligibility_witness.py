@@ -49,6 +49,9 @@ class EligibilityWitness:
         """
         if not 0 <= self.epoch < 1 << EPOCH_BITS or not 0 <= self.threshold < 1 << AMOUNT_BITS:
             raise ProofError(f"the epoch must lie in [0, 2^{EPOCH_BITS}) and the threshold in [0, 2^{AMOUNT_BITS})")
+        for name in ("root", "scope", "signal"):
+            if not 0 <= getattr(self, name) < _core.MODULUS:
+                raise ProofError(f"the {name} is not a field element: it must lie in [0, r)")
         owner = owner_of(self.secret)
         for number, (note, proof) in enumerate(zip(self.notes, self.proofs, strict=True), start=1):
             if note.owner != owner:
