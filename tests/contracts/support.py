@@ -28,6 +28,10 @@ def int_words(data: bytes) -> list[int]:
     return [int.from_bytes(data[k : k + 32], "big") for k in range(0, len(data), 32)]
 
 
+def to_bytes(words: list[int]) -> bytes:
+    return b"".join(word.to_bytes(32, "big") for word in words)
+
+
 @contextlib.contextmanager
 def rejects(name: str, *arguments: object) -> Iterator[None]:
     """The block must be refused with this custom error; its first arguments are compared where given."""
