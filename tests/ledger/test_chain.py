@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from web3.contract import Contract
 
@@ -108,11 +110,13 @@ def test_revert_is_named(
 ) -> None:
     before = chain.block_number()
     function = probe.functions.refuse(code)
+    run: dict[str, Callable[[], object]] = {
+        "call": lambda: chain.call(function, sender=alice),
+        "estimate": lambda: chain.transact(function, alice),
+        "mined": lambda: chain.transact(function, alice, gas=200_000),
+    }
     with pytest.raises(ContractRejected) as caught:
-        if stage == "call":
-            chain.call(function, sender=alice)
-        else:
-            chain.transact(function, alice, gas=200_000 if stage == "mined" else None)
+        run[stage]()
     assert caught.value.name == name
     assert caught.value.arguments[-1:] == (() if last is None else (last,))
     if name == "Refused":
@@ -240,8 +244,8 @@ def test_another_transaction_with_the_nonce_is_noticed(chain: Chain, probe: Cont
     second = chain.prepare(probe.functions.store(2, 2, b""), alice)
     assert first.nonce == second.nonce
     chain.broadcast(first)
+    assert chain.wait(first).status == 1
     with pytest.raises(LedgerError, match=r"(?i)nonce"):
         chain.broadcast(second)
     with pytest.raises(LedgerError, match="will never be mined: another one took nonce"):
         chain.wait(second)
-    assert chain.wait(first).status == 1

@@ -25,12 +25,12 @@ def anvil_binary() -> Path:
 
 
 class AnvilProcess:
-    """A fresh chain on a free loopback port, under the rules that the embedded chain has too."""
+    """A fresh chain on a free loopback port, under the rules of mainnet: Osaka, of which the transaction cap is part."""
 
     def __init__(self, *options: str, chain_id: int = 31_337) -> None:
         self._command = [
             *(str(anvil_binary()), "--port", "0", "--chain-id", str(chain_id)),
-            *("--hardfork", "prague", "--enable-tx-gas-limit", "--gas-limit", "60000000"),
+            *("--hardfork", "osaka", "--enable-tx-gas-limit", "--gas-limit", "60000000"),
             *options,
         ]
         self._log = tempfile.TemporaryFile()

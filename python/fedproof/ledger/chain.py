@@ -221,11 +221,11 @@ class Chain:
         """
         artifact = self._artifact(artifact)
         creation = encode_creation(artifact, args, libraries or {})
-        return self.contract_at(artifact, self._create(creation, sender, gas, value))
+        return self.contract_at(artifact, self._create(creation, sender, gas, value, f"deploying {artifact.name}"))
 
     def deploy_data(self, words: bytes, sender: Account) -> ChecksumAddress:
         """A contract whose runtime code is a zero byte and `words`, which are 32 bytes each, and its address."""
-        return self._create(data_contract_creation(words), sender, None, 0)
+        return self._create(data_contract_creation(words), sender, None, 0, "deploying data")
 
     def deployment_receipt(self, address: str) -> Receipt:
         """The receipt of a deployment made here."""
@@ -270,7 +270,9 @@ class Chain:
         self, function: ContractFunction, sender: Account, gas: int | None = None, value: int = 0
     ) -> SignedTransaction:
         """Signs without sending. Who saves `raw` before `broadcast` loses and doubles nothing in a crash."""
-        return self._sender.prepare(sender, function.address, encode_call(function), value=value, gas=gas)
+        return self._sender.prepare(
+            sender, function.address, encode_call(function), value=value, gas=gas, what=str(function.fn_name)
+        )
 
     def broadcast(self, transaction: SignedTransaction) -> None:
         """Sends a prepared transaction; doing so again changes nothing."""
@@ -280,7 +282,9 @@ class Chain:
         self, function: ContractFunction, sender: Account, gas: int | None = None, value: int = 0
     ) -> SignedTransaction:
         """`prepare` and `broadcast`."""
-        return self._sender.send(sender, function.address, encode_call(function), value=value, gas=gas)
+        return self._sender.send(
+            sender, function.address, encode_call(function), value=value, gas=gas, what=str(function.fn_name)
+        )
 
     def wait(self, transaction: SignedTransaction) -> Receipt:
         """The receipt of a transaction, once it is mined and deep enough; see `transact` for the errors."""
@@ -290,7 +294,7 @@ class Chain:
 
     def transfer(self, sender: Account, to: str, wei: int) -> Receipt:
         """Sends money."""
-        return self.wait(self._sender.send(sender, to, b"", value=wei, gas=None))
+        return self.wait(self._sender.send(sender, to, b"", value=wei, gas=None, what="a transfer"))
 
     # -- reading --
 
@@ -331,8 +335,8 @@ class Chain:
         self._abis.add(found)
         return found
 
-    def _create(self, creation: bytes, sender: Account, gas: int | None, value: int) -> ChecksumAddress:
-        receipt = self.wait(self._sender.send(sender, None, creation, value=value, gas=gas))
+    def _create(self, creation: bytes, sender: Account, gas: int | None, value: int, what: str) -> ChecksumAddress:
+        receipt = self.wait(self._sender.send(sender, None, creation, value=value, gas=gas, what=what))
         if receipt.contract_address is None:
             raise LedgerError(f"transaction {receipt.tx_hash} made no contract")
         self._deployments[receipt.contract_address] = receipt

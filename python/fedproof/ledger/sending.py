@@ -20,7 +20,7 @@ from fedproof.ledger.accounts import Account
 from fedproof.ledger.http import UnreachableError
 from fedproof.ledger.knowledge import AbiIndex
 from fedproof.ledger.rpc import Rpc, RpcError, hex_data, parse_quantity
-from fedproof.ledger.transactions import SignedTransaction
+from fedproof.ledger.transactions import SignedTransaction, intrinsic_gas
 
 TX_GAS_CAP = 16_777_216  # EIP-7825
 GWEI = 10**9
@@ -71,9 +71,9 @@ class Sender:
         self._unsettled: dict[str, SignedTransaction] = {}
 
     def prepare(
-        self, sender: Account, to: str | None, data: bytes, *, value: int = 0, gas: int | None = None
+        self, sender: Account, to: str | None, data: bytes, *, value: int, gas: int | None, what: str
     ) -> SignedTransaction:
-        """Signs a transaction with the sender's next nonce and sends nothing.
+        """Signs a transaction with the sender's next nonce and sends nothing. `what` names it in errors.
 
         Raises:
             ContractRejected: the call would revert (unless `gas` is given: then nothing is tried out).
@@ -82,7 +82,10 @@ class Sender:
         fields: dict[str, Any] = {"chainId": self._chain_id, "value": value, "data": data} | self._fees()
         if to is not None:
             fields["to"] = to_checksum_address(to)
-        fields["gas"] = gas if gas is not None else self._estimate(sender.address, to, data, value)
+        least = intrinsic_gas(data, is_creation=to is None)
+        if gas is not None and gas < least:  # some nodes keep such a transaction and never mine it
+            raise LedgerError(f"{what}: gas {gas} is less than the {least} that sending it costs")
+        fields["gas"] = gas if gas is not None else self._estimate(sender.address, to, data, value, what)
         fields["nonce"] = parse_quantity(
             self._rpc.request("eth_getTransactionCount", sender.address, "pending"), "an account's nonce"
         )
@@ -103,9 +106,11 @@ class Sender:
         except RpcError as error:
             if any(text in error.detail.lower() for text in _ALREADY_THERE) and self._is_known(transaction):
                 return
-            raise self._meaning(error, "sending a transaction") from error
+            raise self.meaning(error, f"sending {transaction.tx_hash}") from error
 
-    def send(self, sender: Account, to: str | None, data: bytes, *, value: int, gas: int | None) -> SignedTransaction:
+    def send(
+        self, sender: Account, to: str | None, data: bytes, *, value: int, gas: int | None, what: str
+    ) -> SignedTransaction:
         """`prepare` and `broadcast`, one at a time for each account.
 
         A transaction of the account whose fate is unknown after a time-out is followed first; and if it asks for the
@@ -118,7 +123,7 @@ class Sender:
                 if (unsettled.to, unsettled.data, unsettled.value) == (target, data, value):
                     return unsettled
                 self.wait_raw(unsettled)
-            transaction = self.prepare(sender, to, data, value=value, gas=gas)
+            transaction = self.prepare(sender, to, data, value=value, gas=gas, what=what)
             try:
                 self.broadcast(transaction)
             except UnreachableError:
@@ -168,16 +173,13 @@ class Sender:
 
     def meaning(self, error: RpcError, where: str) -> LedgerError:
         """The error of a refused call: the contract's own where it reverted."""
-        return self._meaning(error, where)
-
-    # -- inside --
-
-    def _meaning(self, error: RpcError, where: str) -> LedgerError:
         if error.data:
             return self._abis.rejection(error.data, where)
         if "revert" in error.detail.lower():
             return self._abis.rejection(b"", where)
         return LedgerError(f"{where}: {error.detail[:300] or 'the node gives no reason'}")
+
+    # -- inside --
 
     def _fees(self) -> dict[str, int]:
         block = self._rpc.request("eth_getBlockByNumber", "latest", False)
@@ -200,7 +202,7 @@ class Sender:
         if wei > self._policy.max_fee_per_gas:
             raise LedgerError(f"the node asks for {wei} wei per gas, the limit is {self._policy.max_fee_per_gas}")
 
-    def _estimate(self, sender: str, to: str | None, data: bytes, value: int) -> int:
+    def _estimate(self, sender: str, to: str | None, data: bytes, value: int, what: str) -> int:
         request = {"from": sender, "data": hex_data(data), "value": hex(value)}
         if to is not None:
             request["to"] = to_checksum_address(to)
@@ -208,10 +210,10 @@ class Sender:
             # Against the block to come: a window that opens or closes with it counts.
             answer = self._rpc.request("eth_estimateGas", request, "pending")
         except RpcError as error:
-            raise self._meaning(error, "estimating gas") from error
+            raise self.meaning(error, what) from error
         estimate = parse_quantity(answer, "a gas estimate")
         if estimate > TX_GAS_CAP:
-            raise LedgerError(f"the call needs {estimate} gas, over the cap of {TX_GAS_CAP} for one transaction")
+            raise LedgerError(f"{what} needs {estimate} gas, over the cap of {TX_GAS_CAP} for one transaction")
         return min(int(estimate * self._policy.gas_margin), TX_GAS_CAP)
 
     def _receipt(self, transaction: SignedTransaction) -> dict[str, Any] | None:

@@ -54,3 +54,15 @@ def read_signed(raw: bytes) -> SignedTransaction:
         )
     except Exception as error:  # rlp, eth-keys and eth-account raise unrelated types on malformed bytes
         raise InputError("not a signed transaction: the bytes are damaged") from error
+
+
+def intrinsic_gas(data: bytes, is_creation: bool) -> int:
+    """Gas that a transaction costs before anything runs (EIP-2028; EIP-3860 for a creation)."""
+    zeros = data.count(0)
+    gas = 21_000 + 16 * (len(data) - zeros) + 4 * zeros
+    return gas + 32_000 + init_code_gas(data) if is_creation else gas
+
+
+def init_code_gas(code: bytes) -> int:
+    """The part that grows with the words of creation code (EIP-3860)."""
+    return 2 * ((len(code) + 31) // 32)

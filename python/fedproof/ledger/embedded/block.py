@@ -104,6 +104,9 @@ class BlockBuilder:
 
     def seal(self) -> Sealed:
         """Writes the block to the chain."""
+        if not self._transactions:  # waiting for a deadline mines thousands of these
+            self._chain.chaindb.persist_header(self._header)
+            return Sealed(self._header, ())
         block = self.vm.set_block_transactions_and_withdrawals(
             self.vm.get_block(), self._header, tuple(self._transactions), tuple(self._receipts)
         )

@@ -8,11 +8,11 @@ from eth.abc import ComputationAPI, VirtualMachineAPI
 from eth.constants import CREATE_CONTRACT_ADDRESS
 from eth.exceptions import Revert, VMError
 
-from fedproof.ledger.embedded.evm import TX_GAS_CAP, floor_gas, intrinsic_gas
+from fedproof.ledger.embedded.evm import TX_GAS_CAP, floor_gas
 from fedproof.ledger.rpc import RpcError
+from fedproof.ledger.transactions import init_code_gas, intrinsic_gas
 
 _STIPEND = 2_300
-_INTRINSIC_CREATE = 32_000
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,9 @@ class Message:
 
     @property
     def intrinsic_gas(self) -> int:
-        """Calldata and base cost; the init code words are py-evm's to take."""
-        zeros = self.data.count(0)
-        create = _INTRINSIC_CREATE if self.to == CREATE_CONTRACT_ADDRESS else 0
-        return 21_000 + create + 16 * (len(self.data) - zeros) + 4 * zeros
+        """Calldata and base cost. The init code words are left out, as py-evm takes them when the code starts."""
+        is_creation = self.to == CREATE_CONTRACT_ADDRESS
+        return intrinsic_gas(self.data, is_creation) - (init_code_gas(self.data) if is_creation else 0)
 
 
 def run(vm: VirtualMachineAPI, message: Message) -> ComputationAPI:
@@ -47,7 +46,7 @@ def run(vm: VirtualMachineAPI, message: Message) -> ComputationAPI:
     Raises:
         RpcError: the sender cannot pay the value, or the gas does not cover the calldata.
     """
-    if message.gas < intrinsic_gas(message):
+    if message.gas < intrinsic_gas(message.data, message.to == CREATE_CONTRACT_ADDRESS):
         raise RpcError("eth_call", -32000, f"intrinsic gas too low: have {message.gas}")
     state = vm.state
     if state.get_balance(message.sender) < message.value:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from eth.abc import BlockHeaderAPI, ComputationAPI, SignedTransactionAPI
 from eth.constants import CREATE_CONTRACT_ADDRESS
@@ -14,11 +13,11 @@ from eth.vm.forks.prague.state import PragueState
 from eth_utils.exceptions import ValidationError
 
 import fedproof._core as _core
+from fedproof.ledger.transactions import init_code_gas
 
 TX_GAS_CAP = 16_777_216  # EIP-7825
 CODE_SIZE_LIMIT = 24_576  # EIP-170
 INITCODE_SIZE_LIMIT = 2 * CODE_SIZE_LIMIT  # EIP-3860
-_INITCODE_WORD_GAS = 2
 _FLOOR_GAS_PER_TOKEN = 10  # EIP-7623: a zero byte is one token, any other four
 _TX_GAS = 21_000
 _MAX_REFUND_QUOTIENT = 5  # EIP-3529
@@ -95,7 +94,8 @@ class NativeVM(PragueVM):  # type: ignore[misc]
         is_create = transaction.to == CREATE_CONTRACT_ADDRESS
         if is_create and len(transaction.data) > INITCODE_SIZE_LIMIT:
             raise ValidationError(f"init code of {len(transaction.data)} bytes is over {INITCODE_SIZE_LIMIT}")
-        needed = max(intrinsic_gas(transaction), floor_gas(transaction.data))
+        intrinsic = transaction.intrinsic_gas + (init_code_gas(transaction.data) if is_create else 0)
+        needed = max(intrinsic, floor_gas(transaction.data))
         if transaction.gas < needed:
             raise ValidationError(f"intrinsic gas too low: have {transaction.gas}, want {needed}")
 
@@ -104,14 +104,6 @@ class NativeVM(PragueVM):  # type: ignore[misc]
         """EIP-7623's maximum of two sums; py-evm caps the refund on the wrong one of them."""
         used = transaction.gas - computation.get_gas_remaining()
         return gas_after_refund(used, computation.get_gas_refund(), transaction.data)
-
-
-def intrinsic_gas(transaction: Any) -> int:
-    """Gas that a transaction pays before its first opcode, init code words included."""
-    gas: int = transaction.intrinsic_gas
-    if transaction.to == CREATE_CONTRACT_ADDRESS:
-        gas += _INITCODE_WORD_GAS * ((len(transaction.data) + 31) // 32)
-    return gas
 
 
 def floor_gas(data: bytes) -> int:
