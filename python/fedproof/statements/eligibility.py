@@ -28,13 +28,14 @@ Why it is sound
     unchanged, as a LeanIMT does where there is no right sibling. If it goes on, `(node - left)(node - right) = 0` says
     that the node is one of two children. Which one does not matter: position plays no part in the statement, so there
     is no index to bind. The parent is `Poseidon(left, right)`. If it does not go on, nothing of the level counts; its
-    hash is gated, so that an honest prover's wires are 0 there and unused levels and dummies are almost free. So a
-    chain of at most d hashes leads from the leaf to the root. (Semaphore's circuit takes index bits, computes all
-    levels and picks the root by the proof's length; it accepts the same chains.) By collision resistance the root has one pair of children, each of these one pair, and
-    so on: a chain down from the root runs through nodes of the true tree. It cannot run on below a leaf, and it
-    cannot end in an inner node, because the circuit computes its end as a hash of four values where inner nodes hash
-    two: permutations of different width, with no common output that anybody can find. For this the vault must compute
-    every leaf itself, which it does.
+    hash is gated, so that an honest prover's wires are 0 there and unused levels and dummies are almost free.
+
+    So a chain of at most d hashes leads from the leaf to the root. (Semaphore's circuit takes index bits, computes all
+    levels and picks the root by the proof's length; it accepts the same chains.) By collision resistance the root has
+    one pair of children, each of these one pair, and so on: a chain down from the root runs through nodes of the true
+    tree. It cannot run on below a leaf, and it cannot end in an inner node, because the circuit computes its end as a
+    hash of four values where inner nodes hash two: permutations of different width, with no common output that anybody
+    can find. For this the vault must compute every leaf itself, which it does.
 
     *Dummies.* `amount * (top of the path - root) = 0`: a note that is not in the tree has amount 0. Nothing else is
     waived for it.
@@ -42,8 +43,10 @@ Why it is sound
     *Distinct.* All nonces differ, also those of dummies, which may take any. A leaf fixes its nonce and the vault gives
     none twice, so no note is counted twice.
 
-    *One use.* One secret wire makes the owner in every leaf and the nullifier. So the nullifier is a function of owner
-    and scope, whichever notes are named and whichever root they are proven in.
+    *One use.* One secret wire makes the owner in every leaf and the nullifier. An owner has one secret that anybody can
+    find (collision resistance again), so the nullifier is a function of owner and scope, whichever notes are named and
+    whichever root they are proven in. That no balance moves to another owner meanwhile is the lock's doing: the vault
+    spends no note before its unlock epoch.
 
     *Signal.* It takes part in one constraint (a square), so a proof holds for no other signal.
 """

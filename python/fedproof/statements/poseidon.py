@@ -7,8 +7,9 @@ the arity. The state starts as `(0, inputs)`, hence the first S-box is a constan
 Cost of one hash of k inputs, t = k + 1, with R_F full and R_P partial rounds: `3 (R_F t - 1 + R_P)`, that is 213, 240
 and 297 constraints for k = 1, 2 and 4.
 
-A gated hash has every constant multiplied by a boolean wire. With the gate at 1 it is Poseidon; with the gate at 0 and all
-inputs 0 every wire is 0, which costs a prover next to nothing. Whoever gates must ignore the output of a closed gate.
+A gated hash has every constant multiplied by a boolean wire. With the gate at 1 it is Poseidon; with the gate at 0 and
+all inputs 0 every wire is 0, which costs a prover next to nothing. Whoever gates must ignore the output of a closed
+gate.
 
 Why it is sound: each wire is the square, the fourth or the fifth power of what was fixed before it, so the inputs
 determine every wire and the output (Grassi et al., "Poseidon", USENIX Security 2021; eprint 2019/458).
@@ -74,8 +75,8 @@ def poseidon_cost(arity: int) -> int:
 def poseidon_hash(cs: ConstraintSystem, inputs: Lin, group: str, gate: Lin | None = None) -> Lin:
     """Hashes `(n,)` of inputs `(n, arity)`; all constraints belong to `group`.
 
-    The wires are named `<group>/square`, `<group>/fourth` and `<group>/fifth`, shape `(n, boxes)`. The gate, shape `(n,)`,
-    consists of plain wires that the caller has made boolean; without one, all hashes are open.
+    The wires are named `<group>/square`, `<group>/fourth` and `<group>/fifth`, shape `(n, boxes)`. The gate, shape
+    `(n,)`, consists of plain wires that the caller has made boolean; without one, all hashes are open.
     """
     n, arity = inputs.shape
     p = _parameters(arity)
