@@ -6,6 +6,7 @@ from fedproof.ledger.chain import Chain
 from fedproof.ledger.embedded import Genesis
 from fedproof.ledger.events import Event, Log
 from fedproof.ledger.receipts import Receipt
+from fedproof.ledger.replay import check_export, replay
 from fedproof.ledger.sending import SendingPolicy, UnsettledError
 from fedproof.ledger.transactions import SignedTransaction, read_signed
 
@@ -22,6 +23,8 @@ __all__ = [
     "UnsettledError",
     "account_from_key",
     "artifact_names",
+    "check_export",
     "load_artifact",
     "read_signed",
+    "replay",
 ]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self
 
 from eth_typing import ChecksumAddress
@@ -15,34 +13,33 @@ from web3.contract.contract import ContractFunction
 
 from fedproof.errors import InputError, LedgerError
 from fedproof.ledger.abi import contract_object, decode_result, encode_call, encode_creation
-from fedproof.ledger.accounts import Account, account_from_key, development_account
+from fedproof.ledger.accounts import Account
 from fedproof.ledger.artifacts import Artifact, load_artifact
 from fedproof.ledger.data_contract import data_contract_creation
 from fedproof.ledger.dev import DevTools
+from fedproof.ledger.diagnosis import Diagnosis
 from fedproof.ledger.embedded import EmbeddedNode, Genesis
 from fedproof.ledger.events import Event, decode_event, filter_topics, find_event
+from fedproof.ledger.export import collect_block
 from fedproof.ledger.http import HttpRpc
 from fedproof.ledger.knowledge import AbiIndex
 from fedproof.ledger.logs import get_logs
+from fedproof.ledger.node import Node, block_tag
 from fedproof.ledger.receipts import Receipt, parse_receipt
+from fedproof.ledger.record import EMBEDDED, REMOTE, ChainRecord
 from fedproof.ledger.rpc import Rpc, RpcError, hex_data, parse_data, parse_quantity
 from fedproof.ledger.sending import Sender, SendingPolicy
 from fedproof.ledger.transactions import SignedTransaction
 
-ETHER = 10**18
-_FUNDS = 100 * ETHER
 
-
-class Chain:
+class Chain(Node):
     """A chain. Make one with `Chain.embedded` or `Chain.connect`."""
 
     def __init__(self, rpc: Rpc, *, chain_id: int, dev: DevTools | None, policy: SendingPolicy) -> None:
-        self.rpc = rpc
-        self.chain_id = chain_id
-        self._dev = dev
-        self._policy = policy
+        super().__init__(rpc, chain_id=chain_id, dev=dev, policy=policy)
         self._abis = AbiIndex()
-        self._sender = Sender(rpc, chain_id, self._abis, policy)
+        self._diagnosis = Diagnosis(rpc, self._abis)
+        self._sender = Sender(rpc, chain_id, self._diagnosis, policy)
         self._artifacts: dict[str, Artifact] = {}
         self._deployments: dict[str, Receipt] = {}
 
@@ -102,106 +99,6 @@ class Chain:
             rpc.close()
             raise
 
-    def __repr__(self) -> str:
-        return f"Chain({self.rpc.url!r}, chain_id={self.chain_id})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes connections; the embedded chain has none."""
-        if isinstance(self.rpc, HttpRpc):
-            self.rpc.close()
-
-    # -- time --
-
-    @property
-    def is_development(self) -> bool:
-        """Whether it mines on demand and gives money away."""
-        return self._dev is not None
-
-    @property
-    def dev(self) -> DevTools:
-        """What only a development chain can do.
-
-        Raises:
-            LedgerError: this is not one.
-        """
-        if self._dev is None:
-            raise LedgerError(f"{self.rpc.url} is not a development chain: it mines at its own pace")
-        return self._dev
-
-    def block_number(self) -> int:
-        """Height of the latest block."""
-        return parse_quantity(self.rpc.request("eth_blockNumber"), "a block number")
-
-    def timestamp(self, block: int | None = None) -> int:
-        """Time of a block, or of the latest one, in seconds."""
-        found = self.rpc.request("eth_getBlockByNumber", _block(block), False)
-        if not isinstance(found, dict):
-            raise LedgerError(f"block {block} is not there yet")
-        return parse_quantity(found.get("timestamp"), "a timestamp")
-
-    def mine(self, count: int = 1) -> None:
-        """Mines blocks on a development chain.
-
-        Raises:
-            LedgerError: this is not one.
-        """
-        if count > 0:
-            self.dev.mine(count)
-
-    def wait_until_block(self, number: int, seconds: float = 600.0) -> None:
-        """Returns once the latest block is `number` or later; a development chain mines up to it.
-
-        Raises:
-            LedgerError: it did not come within `seconds`.
-        """
-        deadline = time.monotonic() + seconds
-        while (missing := number - self.block_number()) > 0:
-            if self._dev is not None:
-                self._dev.mine(missing)
-            elif time.monotonic() >= deadline:
-                raise LedgerError(f"block {number} did not come within {seconds:g} s: {missing} are missing")
-            else:
-                time.sleep(self._policy.poll_seconds)
-
-    @contextlib.contextmanager
-    def hold_mining(self) -> Iterator[None]:
-        """On a development chain, all that is sent (`send`) inside shares one block, mined at the end."""
-        with self.dev.hold_mining():
-            yield
-
-    # -- accounts --
-
-    def new_account(self, name: str, funded: bool = True) -> Account:
-        """An account. On a development chain its key follows from the name, elsewhere it is random.
-
-        Raises:
-            LedgerError: money is asked for where nobody gives any.
-        """
-        if self._dev is None:
-            if funded:
-                raise LedgerError(f"{self.rpc.url} gives no money away: use account_from_key with a funded key")
-            return account_from_key(secrets.token_bytes(32), name)
-        account = development_account(name)
-        if funded and self.balance(account.address) < _FUNDS // 2:
-            tx_hash = self._dev.give(account.address, _FUNDS)
-            if self.rpc.request("eth_getTransactionReceipt", tx_hash) is None:
-                self._dev.mine(1)
-        return account
-
-    def account_from_key(self, key: bytes | str, name: str = "") -> Account:
-        """The account of a private key: 32 bytes, or 64 hexadecimal digits."""
-        return account_from_key(key, name)
-
-    def balance(self, address: str) -> int:
-        """Balance in wei."""
-        return parse_quantity(self.rpc.request("eth_getBalance", to_checksum_address(address), "latest"), "a balance")
-
     # -- contracts --
 
     def deploy(
@@ -251,9 +148,9 @@ class Chain:
         if sender is not None:
             request["from"] = sender.address if isinstance(sender, Account) else to_checksum_address(sender)
         try:
-            answer = self.rpc.request("eth_call", request, _block(block))
+            answer = self.rpc.request("eth_call", request, block_tag(block))
         except RpcError as error:
-            raise self._sender.meaning(error, str(function.fn_name)) from error
+            raise self._diagnosis.meaning(error, str(function.fn_name)) from error
         return decode_result(function, parse_data(answer, "the result of a call"))
 
     def transact(self, function: ContractFunction, sender: Account, gas: int | None = None, value: int = 0) -> Receipt:
@@ -289,7 +186,7 @@ class Chain:
     def wait(self, transaction: SignedTransaction) -> Receipt:
         """The receipt of a transaction, once it is mined and deep enough; see `transact` for the errors."""
         raw = self._sender.wait_raw(transaction)
-        self._sender.check(transaction, raw)
+        self._diagnosis.check(transaction, raw)
         return parse_receipt(raw, len(transaction.data), self._abis)
 
     def transfer(self, sender: Account, to: str, wei: int) -> Receipt:
@@ -328,6 +225,33 @@ class Chain:
         """Runtime code at an address; empty where there is no contract."""
         return parse_data(self.rpc.request("eth_getCode", to_checksum_address(address), "latest"), "code")
 
+    def export(
+        self, from_block: int = 0, to_block: int | None = None, addresses: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        """Blocks, signed transactions and receipts as JSON-able data, for `replay` or `check_export`.
+
+        Of a public network give the range of the run, and the addresses of its contracts: then only transactions to
+        these are kept. An embedded chain is exported whole.
+
+        Raises:
+            InputError: a part of an embedded chain is asked for.
+        """
+        if isinstance(self.rpc, EmbeddedNode):
+            if from_block != 0 or to_block is not None or addresses is not None:
+                raise InputError("an embedded chain is exported whole, or it could not be run again")
+            genesis = self.rpc.ledger.genesis.to_json()
+        else:
+            genesis = None
+        kept = None if addresses is None else tuple(sorted(address.lower() for address in addresses))
+        last = self.block_number() if to_block is None else to_block
+        return ChainRecord(
+            kind=REMOTE if genesis is None else EMBEDDED,
+            chain_id=self.chain_id,
+            genesis=genesis,
+            addresses=kept,
+            blocks=tuple(collect_block(self.rpc, number, kept) for number in range(from_block, last + 1)),
+        ).to_json()
+
     # -- inside --
 
     def _artifact(self, artifact: str | Artifact) -> Artifact:
@@ -341,7 +265,3 @@ class Chain:
             raise LedgerError(f"transaction {receipt.tx_hash} made no contract")
         self._deployments[receipt.contract_address] = receipt
         return receipt.contract_address
-
-
-def _block(number: int | None) -> str:
-    return "latest" if number is None else hex(number)

@@ -17,8 +17,8 @@ from eth_utils.crypto import keccak
 
 from fedproof.errors import LedgerError
 from fedproof.ledger.accounts import Account
+from fedproof.ledger.diagnosis import Diagnosis
 from fedproof.ledger.http import UnreachableError
-from fedproof.ledger.knowledge import AbiIndex
 from fedproof.ledger.rpc import Rpc, RpcError, hex_data, parse_quantity
 from fedproof.ledger.transactions import SignedTransaction, intrinsic_gas
 
@@ -61,10 +61,10 @@ class SendingPolicy:
 class Sender:
     """Signs, sends and follows transactions of any number of accounts."""
 
-    def __init__(self, rpc: Rpc, chain_id: int, abis: AbiIndex, policy: SendingPolicy) -> None:
+    def __init__(self, rpc: Rpc, chain_id: int, diagnosis: Diagnosis, policy: SendingPolicy) -> None:
         self._rpc = rpc
         self._chain_id = chain_id
-        self._abis = abis
+        self._diagnosis = diagnosis
         self._policy = policy
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._locks_guard = threading.Lock()
@@ -106,7 +106,7 @@ class Sender:
         except RpcError as error:
             if any(text in error.detail.lower() for text in _ALREADY_THERE) and self._is_known(transaction):
                 return
-            raise self.meaning(error, f"sending {transaction.tx_hash}") from error
+            raise self._diagnosis.meaning(error, f"sending {transaction.tx_hash}") from error
 
     def send(
         self, sender: Account, to: str | None, data: bytes, *, value: int, gas: int | None, what: str
@@ -154,31 +154,6 @@ class Sender:
             time.sleep(pause)
             pause = min(self._policy.poll_seconds, pause * 1.5)
 
-    def check(self, transaction: SignedTransaction, receipt: dict[str, Any]) -> None:
-        """Passes a successful receipt.
-
-        Raises:
-            ContractRejected: the transaction reverted.
-            LedgerError: it failed in another way, such as for want of gas.
-        """
-        if parse_quantity(receipt.get("status"), "a receipt's status") == 1:
-            return
-        where = f"transaction {transaction.tx_hash}"
-        data = self._revert_data(transaction, receipt)
-        if data is not None:
-            raise self._abis.rejection(data, where)
-        used = parse_quantity(receipt.get("gasUsed"), "the gas used")
-        why = f"it used all of its {used} gas" if used >= transaction.gas else "the node gives no reason"
-        raise LedgerError(f"{where} failed: {why}")
-
-    def meaning(self, error: RpcError, where: str) -> LedgerError:
-        """The error of a refused call: the contract's own where it reverted."""
-        if error.data:
-            return self._abis.rejection(error.data, where)
-        if "revert" in error.detail.lower():
-            return self._abis.rejection(b"", where)
-        return LedgerError(f"{where}: {error.detail[:300] or 'the node gives no reason'}")
-
     # -- inside --
 
     def _fees(self) -> dict[str, int]:
@@ -210,7 +185,7 @@ class Sender:
             # Against the block to come: a window that opens or closes with it counts.
             answer = self._rpc.request("eth_estimateGas", request, "pending")
         except RpcError as error:
-            raise self.meaning(error, what) from error
+            raise self._diagnosis.meaning(error, what) from error
         estimate = parse_quantity(answer, "a gas estimate")
         if estimate > TX_GAS_CAP:
             raise LedgerError(f"{what} needs {estimate} gas, over the cap of {TX_GAS_CAP} for one transaction")
@@ -242,33 +217,6 @@ class Sender:
 
     def _is_known(self, transaction: SignedTransaction) -> bool:
         return self._rpc.request("eth_getTransactionByHash", transaction.tx_hash) is not None
-
-    def _revert_data(self, transaction: SignedTransaction, receipt: dict[str, Any]) -> bytes | None:
-        """Why it reverted: from the receipt, else a trace, else by trying it again on the block's state."""
-        reason = receipt.get("revertReason")
-        if isinstance(reason, str) and reason.startswith("0x"):
-            return bytes.fromhex(reason[2:])
-        try:
-            trace = self._rpc.request("debug_traceTransaction", transaction.tx_hash, {"tracer": "callTracer"})
-            if isinstance(trace, dict):
-                if "revert" not in str(trace.get("error", "")).lower():
-                    return None
-                return bytes.fromhex(str(trace.get("output") or "0x").removeprefix("0x"))
-        except (RpcError, ValueError):
-            pass
-        request = {
-            "from": transaction.sender,
-            "data": hex_data(transaction.data),
-            "value": hex(transaction.value),
-            "gas": hex(transaction.gas),
-        }
-        if transaction.to is not None:
-            request["to"] = transaction.to
-        try:
-            self._rpc.request("eth_call", request, receipt["blockNumber"])
-        except RpcError as error:
-            return error.data
-        return None
 
     def _settle(self, transaction: SignedTransaction) -> None:
         if self._unsettled.get(transaction.sender) == transaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,13 @@ from fedproof.errors import InputError
 
 # Position of nonce in each type's fields; gas, to, value and data follow the fee fields in one order.
 _NONCE_AND_GAS = {0: (0, 2), 1: (1, 3), 2: (1, 4)}
+_BODY = ("gas", "to", "value", "input")
+_TYPED_END = ("accessList", "v", "r", "s")
+_SIGNED_FIELDS = {
+    "0x0": ("nonce", "gasPrice", *_BODY, "v", "r", "s"),
+    "0x1": ("chainId", "nonce", "gasPrice", *_BODY, *_TYPED_END),
+    "0x2": ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", *_BODY, *_TYPED_END),
+}
 
 
 @dataclass(frozen=True)
@@ -66,3 +74,32 @@ def intrinsic_gas(data: bytes, is_creation: bool) -> int:
 def init_code_gas(code: bytes) -> int:
     """The part that grows with the words of creation code (EIP-3860)."""
     return 2 * ((len(code) + 31) // 32)
+
+
+def encode_signed(fields: Mapping[str, Any]) -> bytes:
+    """Bytes of a mined transaction of type 0, 1 or 2 from its JSON-RPC fields; empty where they do not allow it.
+
+    The caller compares the hash: that alone tells whether the node gave the right fields.
+    """
+    names = _SIGNED_FIELDS.get(str(fields.get("type", "0x0")))
+    if names is None:
+        return b""
+    kind = int(str(fields.get("type", "0x0")), 16)
+    try:
+        parts = [_rlp_part(fields, name) for name in names]
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return b""
+    encoded: bytes = rlp.encode(parts)
+    return (bytes([kind]) if kind else b"") + encoded
+
+
+def _rlp_part(fields: Mapping[str, Any], name: str) -> bytes | list[Any]:
+    if name == "accessList":
+        return [
+            [bytes.fromhex(entry["address"][2:]), [bytes.fromhex(key[2:]) for key in entry["storageKeys"]]]
+            for entry in fields["accessList"]
+        ]
+    if name in ("to", "input"):
+        return bytes.fromhex((fields[name] or "0x")[2:])
+    value = int(fields[name], 16)
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")
