@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from eth_abi import encode
 from eth_utils import keccak
-from fedproof._core import MODULUS
 
+from fedproof._core import MODULUS
 from fedproof.errors import InputError
 from fedproof.proving import transcript
 

@@ -11,7 +11,9 @@ from fedproof.learning.fixed import TrainingSpec
 from fedproof.statements.training import TrainingStatement, TrainingWitness
 
 
-def make_witness(spec: TrainingSpec, *, seed: int = 7, real: int | None = None, spread: int = 600, model: int = 10**10) -> TrainingWitness:
+def make_witness(
+    spec: TrainingSpec, *, seed: int = 7, real: int | None = None, spread: int = 600, model: int = 10**10
+) -> TrainingWitness:
     """Random records of a capacity class, trained on honestly."""
     rng = np.random.default_rng(seed)
     real = spec.rows - 3 if real is None else real
@@ -19,9 +21,7 @@ def make_witness(spec: TrainingSpec, *, seed: int = 7, real: int | None = None, 
     labels = (features[:, 0] + rng.integers(-200, 200, real) > 0).astype(np.int64)
     features, mask, labels = sgd.pad(spec, features, labels)
     trace = sgd.train(spec, features, mask, labels, rng.integers(-model, model, spec.columns))
-    return TrainingWitness(
-        features, mask, labels, _core.fr_random(2 + spec.mask_count), trace, _core.fr_random(3)
-    )
+    return TrainingWitness(features, mask, labels, _core.fr_random(2 + spec.mask_count), trace, _core.fr_random(3))
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,9 @@ def test_rejects_a_feature_out_of_range(small: Small, value: int) -> None:
 
     cs = forged(statement, w, {"X": put(cells), "lookup/feature/input": forget})
     assert_only_rule_notices(cs, "lookup/feature/input")
-    assert_only_rule_notices(forged(statement, w, {"X": put(cells), "lookup/feature/row": absorb}), "lookup/feature/row")
+    assert_only_rule_notices(
+        forged(statement, w, {"X": put(cells), "lookup/feature/row": absorb}), "lookup/feature/row"
+    )
 
 
 @pytest.mark.parametrize("value", [-2048, 2047])

@@ -13,7 +13,17 @@ from fedproof.learning.sgd import Trace
 from fedproof.proving.r1cs import FrArray
 from fedproof.statements.training import TrainingStatement, TrainingWitness
 from tests.statements.conftest import make_witness
-from tests.support.soundness import LAMBDA, SIGMA, Forger, Forgery, add, assert_only_rule_notices, broken_rules, forged, put
+from tests.support.soundness import (
+    LAMBDA,
+    SIGMA,
+    Forger,
+    Forgery,
+    add,
+    assert_only_rule_notices,
+    broken_rules,
+    forged,
+    put,
+)
 
 R = _core.MODULUS
 Small = tuple[TrainingStatement, TrainingWitness]
@@ -262,7 +272,9 @@ def test_rejects_a_sigmoid_of_the_provers_choice(small: Small) -> None:
         return values
 
     cs = forged(
-        statement, w, {"sigmoid": put(false), "multiplicity of sigmoid": put(multiplicity), "lookup/sigmoid/row": absorb}
+        statement,
+        w,
+        {"sigmoid": put(false), "multiplicity of sigmoid": put(multiplicity), "lookup/sigmoid/row": absorb},
     )
     assert_only_rule_notices(cs, "lookup/sigmoid/row")
 

@@ -1,7 +1,7 @@
 """Soundness harness: forge an assignment, and ask which rule notices.
 
-A forged assignment is made by a constraint system that lets a test replace the values of named wires as they are allocated; all that
-comes later is computed from the forged values, as a cheating prover would.
+A forged assignment is made by a constraint system that lets a test replace the values of named wires as they are
+allocated; all that comes later is computed from the forged values, as a cheating prover would.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ Forgery = Callable[["Forger", FrArray], FrArray]
 
 
 class Forger(ConstraintSystem):
-    """A constraint system whose wires a test can forge by name; lookups of values outside their table are let through."""
+    """A constraint system whose wires a test can forge by name; lookups of values in no table pass."""
 
-    def __init__(self, forgeries: dict[str, Forgery] | None = None, challenges: tuple[int, int] = (SIGMA, LAMBDA)) -> None:
+    def __init__(
+        self, forgeries: dict[str, Forgery] | None = None, challenges: tuple[int, int] = (SIGMA, LAMBDA)
+    ) -> None:
         self.forgeries = forgeries or {}
         self.made: dict[str, list[Lin]] = {}
         super().__init__(structure=True, challenge=lambda _: challenges, strict=False)

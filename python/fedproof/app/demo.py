@@ -256,7 +256,7 @@ def _round(
     teller: Teller,
 ) -> RoundFigures:
     """One round: train, share, seal, prove, submit; freeze; sum on shares; prove the average; settle."""
-    federation, d = world.federation, world.deployment
+    federation = world.federation
     task = federation.task_info(world.task_id)
     watch = Stopwatch()
     out = RoundFigures(number)

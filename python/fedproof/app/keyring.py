@@ -1,7 +1,8 @@
 """Powers of tau and proving keys, made once and cached on disk by circuit id.
 
-A cached file is never trusted by its name: the circuit is compiled anew, its id compared with the file's, and the file's own digest
-checked. A damaged or foreign file is set aside and made again; it never proves anything, for the verifying key on chain would refuse it.
+A cached file is never trusted by its name: the circuit is compiled anew, its id compared with the file's, and the
+file's own digest checked. A damaged or foreign file is set aside and made again; it never proves anything, for the
+verifying key on chain would refuse it.
 """
 
 from __future__ import annotations

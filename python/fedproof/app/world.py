@@ -1,7 +1,7 @@
 """A deployment on one machine: the chain, the contracts, the keys, the store, and the run folder's two halves.
 
-`public/` holds what the whole world may see, and all that an auditor needs; `private/` holds one folder for each role, readable by its
-owner alone.
+`public/` holds what the whole world may see, and all that an auditor needs; `private/` holds one folder for each
+role, readable by its owner alone.
 """
 
 from __future__ import annotations
@@ -118,15 +118,23 @@ def build(folder: Path, spec: TrainingSpec, keyring: Keyring, rpc: str | None, t
     teller.doing("making keys")
     srs, keys, figures = make_keys(spec, keyring)
     total = sum(figure.setup_seconds for figure in figures.values())
-    teller.step(f"keys of four statements for {spec.rows} x {spec.columns}: ready in {total:.1f} s (development: one dealer)")
+    teller.step(
+        f"keys of four statements for {spec.rows} x {spec.columns}: ready in {total:.1f} s (development: one dealer)"
+    )
     chain = Chain.embedded() if rpc is None else Chain.connect(rpc)
     try:
         if not chain.is_development:
-            raise LedgerError(f"chain {chain.chain_id} is not a development chain; the demo's keys come from one dealer")
+            raise LedgerError(
+                f"chain {chain.chain_id} is not a development chain; the demo's keys come from one dealer"
+            )
         operator = chain.new_account("operator")
         market = Marketplace.deploy(chain, operator, allow_development_keys=True)
         federation = Federation.deploy(
-            chain, operator, registry=market.addresses.registry, token=market.addresses.token, allow_development_keys=True
+            chain,
+            operator,
+            registry=market.addresses.registry,
+            token=market.addresses.token,
+            allow_development_keys=True,
         )
         class_id = market.register_class(
             operator, spec.rows, spec.columns, keys["listing"].verifying, keys["eligibility"].verifying
@@ -136,7 +144,9 @@ def build(folder: Path, spec: TrainingSpec, keyring: Keyring, rpc: str | None, t
         raise
     store = BlobStore.open(str(folder / "public" / "blobs"))
     deployment = Deployment(market, store, srs, spec, class_id, keys)
-    teller.step(f"contracts on chain {chain.chain_id}: token, vault, registry, federation; capacity class {class_id} registered")
+    teller.step(
+        f"contracts on chain {chain.chain_id}: token, vault, registry, federation; capacity class {class_id} registered"
+    )
     return World(folder, chain, operator, deployment, federation, figures, rpc is None)
 
 

@@ -46,7 +46,8 @@ class Terminal:
 def cli() -> None:
     """Federated learning you can verify.
 
-    Exit codes: 0 done, 2 wrong input, 3 proof, 4 share, 5 seal, 6 chain, 7 storage, 8 keys, 9 saved state, 10 audit failed.
+    Exit codes: 0 done, 2 wrong input, 3 proof, 4 share, 5 seal, 6 chain, 7 storage, 8 keys, 9 saved state, 10 audit
+        failed.
     """
 
 
@@ -54,18 +55,53 @@ def cli() -> None:
 @click.option("--participants", default=3, show_default=True, type=click.IntRange(2, 64), help="Hospitals that train.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 1000), help="Rounds of the task.")
 @click.option("--workers", default=3, show_default=True, type=click.IntRange(3, 64), help="Members of the committee.")
-@click.option("--threshold", default=1, show_default=True, type=click.IntRange(1, 31), help="Workers that may collude and learn nothing.")
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**64 - 1), help="Splits the records and starts the model; never a secret.")
-@click.option("--data", default="breast-cancer", show_default=True, help="A CSV with a label column, or a scikit-learn set: breast-cancer, wine, digits, iris.")
-@click.option("--label", default=None, help="Label column of a CSV; default label, target, class, diagnosis, y, or the last.")
+@click.option(
+    "--threshold",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 31),
+    help="Workers that may collude and learn nothing.",
+)
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, 2**64 - 1),
+    help="Splits the records and starts the model; never a secret.",
+)
+@click.option(
+    "--data",
+    default="breast-cancer",
+    show_default=True,
+    help="A CSV with a label column, or a scikit-learn set: breast-cancer, wine, digits, iris.",
+)
+@click.option(
+    "--label", default=None, help="Label column of a CSV; default label, target, class, diagnosis, y, or the last."
+)
 @click.option("--positive", default=None, help="The class that is 1 against all others.")
-@click.option("--run", "run_folder", default=None, type=click.Path(path_type=Path), help="Where the run is kept; must not exist.  [default: fedproof-run-<time>]")
-@click.option("--rpc", default=None, help="A development chain to use in place of the embedded one, such as anvil's URL.")
-@click.option("--report", "report_file", default=None, type=click.Path(path_type=Path, dir_okay=False), help="Also write the report (JSON) here.")
+@click.option(
+    "--run",
+    "run_folder",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Where the run is kept; must not exist.  [default: fedproof-run-<time>]",
+)
+@click.option(
+    "--rpc", default=None, help="A development chain to use in place of the embedded one, such as anvil's URL."
+)
+@click.option(
+    "--report",
+    "report_file",
+    default=None,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the report (JSON) here.",
+)
 @click.option("--no-cache", is_flag=True, help="Make all keys anew and keep none.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report on standard output.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def demo(run_folder: Path | None, report_file: Path | None, as_json: bool, quiet: bool, no_cache: bool, **chosen: Any) -> None:
+def demo(
+    run_folder: Path | None, report_file: Path | None, as_json: bool, quiet: bool, no_cache: bool, **chosen: Any
+) -> None:
     """Play a whole federated task on this machine, proven from listing to payment."""
     from fedproof.app.demo import DemoOptions, run_demo
     from fedproof.app.report import summary, write_report
@@ -117,12 +153,15 @@ def main() -> NoReturn:
         _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
-    except Exception as error:  # noqa: BLE001  # the last resort of a command: one line, never a traceback with values in it
+    except Exception as error:  # noqa: BLE001  # the last resort: one line, never a traceback with values in it
         where = error.__traceback__
         while where is not None and where.tb_next is not None:
             where = where.tb_next
         place = f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else "?"
-        _fail(f"internal error ({type(error).__name__} at {place}); please report it with the command you ran", INTERNAL_ERROR)
+        _fail(
+            f"internal error ({type(error).__name__} at {place}); please report it with the command you ran",
+            INTERNAL_ERROR,
+        )
     sys.exit(0)
 
 

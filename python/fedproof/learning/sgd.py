@@ -1,4 +1,5 @@
-"""Mini-batch SGD on logistic regression in exact integers: the semantics of the training statement (protocol, section 5).
+"""Mini-batch SGD on logistic regression in exact integers: the semantics of the training statement (protocol, section
+5).
 
 What this function computes is what a training proof proves; `statements/training.py` holds the circuit of it and a test
 holds the two together.
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedproof.errors import InputError
-from fedproof.learning.fixed import BATCH, FEATURE_LIMIT, Int, OVERFLOW_LIMBS, RANGE_BITS, TrainingSpec, sigmoid_table
+from fedproof.learning.fixed import BATCH, FEATURE_LIMIT, OVERFLOW_LIMBS, RANGE_BITS, Int, TrainingSpec, sigmoid_table
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def check_records(spec: TrainingSpec, features: Int, mask: Int, labels: Int) -> 
     """Refuse records that the listing statement would refuse.
 
     Raises:
-        InputError: a wrong shape, a feature outside 12 bits, a label that is not 0 or 1, or padding that is not last and zero.
+        InputError: a wrong shape, a feature outside 12 bits, a label that is not 0 or 1, or padding that is not last
+            and zero.
     """
     rows, columns = spec.rows, spec.columns
     if features.shape != (rows, columns - 1) or mask.shape != (rows,) or labels.shape != (rows,):
@@ -90,8 +92,8 @@ def train(spec: TrainingSpec, features: Int, mask: Int, labels: Int, weights: In
         weights: shape `(columns,)` at `spec.weight_scale`, the bias last.
 
     Raises:
-        InputError: records that are not those of the capacity class, or weights so large that an integer would leave the
-            range for which the statement is stated.
+        InputError: records that are not those of the capacity class, or weights so large that an integer would leave
+            the range for which the statement is stated.
     """
     check_records(spec, features, mask, labels)
     _, outputs, _ = sigmoid_table(spec)

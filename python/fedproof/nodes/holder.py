@@ -128,5 +128,7 @@ class Holder:
         features, mask, labels = sgd.pad(d.spec, records.features, np.asarray(records.labels))
         blinding = _core.fr_from_bytes(records.blinding)
         if d.srs.commit(dataset_vector(features, mask, labels, blinding)) != listing.commitment:
-            raise SealingError(f"dataset {dataset_id}: the sealed records are not the listed ones; do not train on them")
+            raise SealingError(
+                f"dataset {dataset_id}: the sealed records are not the listed ones; do not train on them"
+            )
         return OpenedDataset(dataset_id, records.rows, features, mask, labels, blinding, listing.commitment)

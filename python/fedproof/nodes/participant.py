@@ -1,7 +1,8 @@
-"""The participant's node: enrols a dataset in a task, trains, shares, seals, proves and submits (protocol, sections 4 to 7).
+"""The participant's node: enrols a dataset in a task, trains, shares, seals, proves and submits (protocol, sections 4
+to 7).
 
-Two things are saved before they are acted on: how many masks of an enrolment are spent (each published y spends one), and which
-round a model was trained in (two sums over one model whose members differ would show an update).
+Two things are saved before they are acted on: how many masks of an enrolment are spent (each published y spends one),
+and which round a model was trained in (two sums over one model whose members differ would show an update).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A role's saved state: one JSON file, written whole or not at all, held by one process at a time.
 
-What must be remembered *before* an act (a mask counter, the set a sum was made for) is saved here first; the act comes after. A
-crash between the two wastes a number and never repeats one (protocol, sections 4 and 6).
+What must be remembered *before* an act (a mask counter, the set a sum was made for) is saved here first; the act
+comes after. A crash between the two wastes a number and never repeats one (protocol, sections 4 and 6).
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class StateFile:
         except (OSError, ValueError) as error:
             raise StateError(f"{self._path} cannot be read ({error}); restore it, do not delete it") from None
         if not isinstance(document, dict) or document.get("version") != VERSION or document.get("role") != self.role:
-            raise StateError(f"{self._path} is not version {VERSION} state of a {self.role}; restore it, do not delete it")
+            raise StateError(
+                f"{self._path} is not version {VERSION} state of a {self.role}; restore it, do not delete it"
+            )
         data = document.get("data")
         if not isinstance(data, dict):
             raise StateError(f"{self._path} holds no data; restore it, do not delete it")
@@ -98,5 +100,7 @@ class StateFile:
     def __enter__(self) -> StateFile:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -45,7 +45,9 @@ from fedproof.statements.vectors import weight_vector
 from fedproof.storage import BlobStore
 
 
-def update_pre(federation: Federation, chain_id: int, circuit_id: bytes, task: TaskInfo, round_number: int, update: Update) -> bytes:
+def update_pre(
+    federation: Federation, chain_id: int, circuit_id: bytes, task: TaskInfo, round_number: int, update: Update
+) -> bytes:
     """The transcript of an update, from public data alone."""
     return training_pre(
         chain_id=chain_id,
@@ -71,7 +73,9 @@ def sealed_share(store: BlobStore, update: Update, index: int, members: int) -> 
     """
     ids = store.get(update.sealed_digest.hex())
     if len(ids) != 32 * members:
-        raise SharingError(f"the index of sealed shares of {update.participant} has {len(ids)} bytes for {members} workers")
+        raise SharingError(
+            f"the index of sealed shares of {update.participant} has {len(ids)} bytes for {members} workers"
+        )
     return store.get(ids[32 * (index - 1) : 32 * index].hex())
 
 
@@ -144,14 +148,18 @@ class Worker:
         """Sum this worker's shares of a frozen set and seal the output to the leader.
 
         Raises:
-            StateError: the set is not frozen, is below the minimum, or differs from the one already served for this model.
-            ProofError, SharingError, SealingError, StorageError: an update or a share does not hold; nothing was released.
+            StateError: the set is not frozen, is below the minimum, or differs from the one already served for this
+                model.
+            ProofError, SharingError, SealingError, StorageError: an update or a share does not hold; nothing was
+                released.
         """
         index = self.index_in(task)
         if not self.federation.is_frozen(task.task_id, round_number):
             raise StateError(f"round {round_number} of task {task.task_id} is not frozen: its set could still change")
         if len(updates) < max(2, task.min_updates):
-            raise StateError(f"a sum of {len(updates)} updates would show them: the minimum is {max(2, task.min_updates)}")
+            raise StateError(
+                f"a sum of {len(updates)} updates would show them: the minimum is {max(2, task.min_updates)}"
+            )
         received = []
         for update in updates:
             self.check_update(task, round_number, update)
@@ -168,7 +176,9 @@ class Worker:
         sealed = sealed_share(d.store, update, index, len(task.workers))
         plain = open_sealed(self._hpke, sealed, info_for_share(pre, index))
         share = Share.decode(plain, index=index, length=WeightLayout(d.spec.columns).update_size)
-        return ReceivedShare(update.participant, share, share_commitment(update.update, update.share_commitments, index))
+        return ReceivedShare(
+            update.participant, share, share_commitment(update.update, update.share_commitments, index)
+        )
 
     def _bind(self, task: TaskInfo, round_number: int, updates: Sequence[Update]) -> None:
         """Remember which set was summed over this model, before anything is released."""
@@ -191,7 +201,12 @@ class Worker:
     # the leader's part: it sees the sum only
 
     def reconstruct(
-        self, task: TaskInfo, round_number: int, updates: Sequence[Update], model: GlobalModel, sealed_outputs: dict[int, bytes]
+        self,
+        task: TaskInfo,
+        round_number: int,
+        updates: Sequence[Update],
+        model: GlobalModel,
+        sealed_outputs: dict[int, bytes],
     ) -> Sum:
         """Open and check the outputs of at least t + 1 workers, and reconstruct the sum and the new model.
 

@@ -1,1 +1,1 @@
-"""Proving: vectorised constraint systems, lookups, Groth16 with a committed segment, KZG links, keys and transcripts."""
+"""Proving: constraint systems, lookups, Groth16 with a committed segment, KZG links, keys and transcripts."""

@@ -1,8 +1,9 @@
-"""Verifying keys, their one byte layout, and the development setup (docs/architecture.md, protocol sections 3 and 9)."""
+"""Verifying keys, their one byte layout, and the development setup (protocol, sections 3 and 9)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fedproof import _core
 from fedproof.errors import KeyFileError
@@ -63,7 +64,7 @@ class VerifyingKey:
         if public > 64 or len(blob) != 32 * (25 + 2 * (public + 1)):
             raise KeyFileError(f"a verifying key of {len(blob)} bytes does not fit {public} public inputs")
         cut = [96, 160, 288, 416, 544, 672, 800]
-        alpha, beta, delta, eta, tau, tau_d = (blob[a:b] for a, b in zip(cut, cut[1:], strict=False))
+        alpha, beta, delta, eta, tau, tau_d = (blob[a:b] for a, b in pairwise(cut))
         ic = tuple(blob[at : at + 64] for at in range(800, len(blob), 64))
         committed = bool(flags & _COMMITTED)
         try:
@@ -76,7 +77,9 @@ class VerifyingKey:
         one = _core.g2_generator()
         distinct = [one, delta, *((eta,) if committed else ())]
         if len(set(distinct)) != len(distinct) or _NO_POINT in (beta, delta, tau) or (committed and eta == _NO_POINT):
-            raise KeyFileError("a verifying key with equal or zero gamma, delta, eta would accept proofs without a witness")
+            raise KeyFileError(
+                "a verifying key with equal or zero gamma, delta, eta would accept proofs without a witness"
+            )
         return cls(
             circuit_id=blob[:32],
             development=bool(flags & _DEVELOPMENT),

@@ -1,7 +1,7 @@
 """Arrays of linear combinations of wires: what the statements are written in.
 
-A `Lin` is an array of any shape whose elements are sparse sums `sum_t coefficient_t * wire_t`. Adding, scaling, summing along
-an axis and indexing cost no constraint; only `ConstraintSystem.product` and `constrain` do.
+A `Lin` is an array of any shape whose elements are sparse sums `sum_t coefficient_t * wire_t`. Adding, scaling,
+summing along an axis and indexing cost no constraint; only `ConstraintSystem.product` and `constrain` do.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """Lookups by logarithmic derivative (LogUp, Haboeck 2022, eprint 2022/1530), all tables in one argument.
 
-For a row of a table with tag g and columns e_0, e_1, ... the key is `e_0 + g*sigma + e_1*sigma^2 + ...`; the same for each lookup. Then
+For a row of a table with tag g and columns e_0, e_1, ... the key is `e_0 + g*sigma + e_1*sigma^2 + ...`; the same for
+each lookup. Then
 
     sum over lookups 1 / (lambda - key)  =  sum over table rows multiplicity / (lambda - key)
 
-holds for a random (sigma, lambda) only if every lookup is a row of its own table. Columns are folded with sigma, never with lambda
-itself, and every value that enters (inputs, outputs, multiplicities) lies in the committed segment (protocol, section 4).
-The cost: one constraint for each lookup and table row, one more for each further column of a lookup, and one for the sum.
+holds for a random (sigma, lambda) only if every lookup is a row of its own table. Columns are folded with sigma,
+never with lambda itself, and every value that enters (inputs, outputs, multiplicities) lies in the committed segment
+(protocol, section 4). The cost: one constraint for each lookup and table row, one more for each further column of a
+lookup, and one for the sum.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class Table:
     def lookup(self, *columns: Lin) -> None:
         """Require that each element of the columns, together, is a row of this table."""
         if len(columns) != len(self.columns) or self.argument.closed:
-            raise ProofError(f"table {self.name!r}: a lookup has the wrong number of columns or comes after the challenges")
+            raise ProofError(
+                f"table {self.name!r}: a lookup has the wrong number of columns or comes after the challenges"
+            )
         self.lookups.append(tuple(column.reshape(-1) for column in columns))
 
 

@@ -1,13 +1,14 @@
 """The constraint system: wires in bulk, a committed segment, and challenges that come after it (protocol, section 3).
 
-A statement is one function that declares wires and constraints in NumPy-like arrays (`Lin`). The same function serves three uses:
+A statement is one function that declares wires and constraints in NumPy-like arrays (`Lin`). The same function serves
+three uses:
 
 - *structure*: without values, to make the matrices, the circuit id and the keys;
 - *assignment*: with values, to make a witness; constraints are then not stored again;
 - both at once, for tests that ask whether a mutated witness still satisfies.
 
-The order of wires is `[1 | x public | c committed | private]`. Everything a lookup or the link needs is committed before
-`challenges()` is called; after that no committed wire can be made.
+The order of wires is `[1 | x public | c committed | private]`. Everything a lookup or the link needs is committed
+before `challenges()` is called; after that no committed wire can be made.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ class ConstraintSystem:
 
     Args:
         structure: store the constraints (to build an `R1cs`).
-        challenge: called once with the values of the committed segment, in order; returns `(sigma, lambda)`. Its presence
-            turns assignment on.
-        strict: refuse a lookup of a value that is not in its table. Tests switch it off to show that the circuit refuses, too.
+        challenge: called once with the values of the committed segment, in order; returns `(sigma, lambda)`. Its
+            presence turns assignment on.
+        strict: refuse a lookup of a value that is not in its table. Tests switch it off to show that the circuit
+            refuses, too.
     """
 
     def __init__(self, *, structure: bool, challenge: Challenge | None = None, strict: bool = True) -> None:
@@ -184,7 +186,8 @@ class ConstraintSystem:
     def challenges(self, sigma: Lin, lam: Lin) -> None:
         """Close the committed segment, draw `(sigma, lambda)` into these public wires, and emit the lookup argument."""
         self.lookups.commit()
-        # A uniformly random committed wire with a non-zero point: without it D is a function of private data (CVE-2024-45040).
+        # A uniformly random committed wire with a non-zero point: without it D is a function of private data
+        # (CVE-2024-45040).
         blind = self.committed((), _core.fr_random(1) if self.assigning else None, "blinding of D")
         self.product(blind, self.one, "commitment blinding")
         self._closed = True

@@ -8,18 +8,19 @@ External commitments, linked by `y = q(sigma) + lambda rem(sigma)`
     lambda^1: C_S - N (C_W' - C_W), the remainder, where C_S = sum_i n_i C_U,i
 
 Statement
-    With N = 2h + e: `S = N q + rem`, `-h <= rem < N - h` at every weight, q within its range; q has coefficients at weight
-    positions only (a public model carries no blinding), rem at weights and at the blinding of the updates. Nothing anywhere else.
+    With N = 2h + e: `S = N q + rem`, `-h <= rem < N - h` at every weight, q within its range; q has coefficients at
+    weight positions only (a public model carries no blinding), rem at weights and at the blinding of the updates.
+    Nothing anywhere else.
 
 Cost, with a weights and k limbs of q
     (k + 6) a lookups of 10-bit limbs, 1024 rows of the table, about 3 a for the evaluation
 
 Why it is sound
-    q and rem lie in the committed segment, fixed before sigma and lambda, so that the link makes them *the* coefficients of the
-    two external polynomials. Then S = N q + rem holds mod r coefficient by coefficient. |S| <= N * update_bound because every training proof
-    bounds its update; `|N q + rem| <= N q_max + N < r / 2` by the ranges here; so the equation holds over the integers, and with the range of
-    rem it has one solution: W' is a function of S and W, which any worker can rebuild. Without the range of q every rem would
-    give some W'.
+    q and rem lie in the committed segment, fixed before sigma and lambda, so that the link makes them *the*
+    coefficients of the two external polynomials. Then S = N q + rem holds mod r coefficient by coefficient. |S| <= N
+    * update_bound because every training proof bounds its update; `|N q + rem| <= N q_max + N < r / 2` by the ranges
+    here; so the equation holds over the integers, and with the range of rem it has one solution: W' is a function of
+    S and W, which any worker can rebuild. Without the range of q every rem would give some W'.
 """
 
 from dataclasses import dataclass
@@ -88,10 +89,13 @@ class AggregationStatement:
         half = self._limbs(cs, limb, half_value, 1, COUNT_LIMBS, "h")[0]
         odd = cs.committed((), None if w is None else [w.count % 2], "e")
         offset = self.quotient_offset
-        quotient = self._limbs(cs, limb, None if w is None else w.quotient + offset, a, self.quotient_limbs, "q") - offset
+        quotient = (
+            self._limbs(cs, limb, None if w is None else w.quotient + offset, a, self.quotient_limbs, "q") - offset
+        )
         lifted = None if w is None else w.remainder + w.count // 2
         above = self._limbs(cs, limb, lifted, a, COUNT_LIMBS, "rem above")
-        below = self._limbs(cs, limb, None if lifted is None else w.count - 1 - lifted, a, COUNT_LIMBS, "rem below")  # type: ignore[union-attr]
+        rest = None if w is None or lifted is None else w.count - 1 - lifted
+        below = self._limbs(cs, limb, rest, a, COUNT_LIMBS, "rem below")
         blinding = cs.committed((UPDATE_BLINDING,), w and w.blinding, "blinding of S")
         cs.challenges(sigma, lam)
 

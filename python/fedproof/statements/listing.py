@@ -7,8 +7,8 @@ External commitment, linked by `y = v(sigma)`
     C_X: the dataset with its labels and two blinding coefficients
 
 Statement
-    every feature is in [-2048, 2048); every mask is 0 or 1, real rows come first, and there are n of them; labels are 0 or 1; padding rows
-    and their labels are zero.
+    every feature is in [-2048, 2048); every mask is 0 or 1, real rows come first, and there are n of them; labels are
+    0 or 1; padding rows and their labels are zero.
 
 Cost, with N rows and a columns of the capacity class
     2 N (a - 1)      a range lookup and a fold for each feature
@@ -16,8 +16,9 @@ Cost, with N rows and a columns of the capacity class
     + 7 N            masks, labels and their evaluation
 
 Why it is sound
-    All values lie in the committed segment, fixed before sigma. `e_i = sum_j sigma^j x_ij` and `e_i * mask_i = e_i` force a row whose mask is 0
-    to vanish, but for a chance of a / r. The link binds the values to C_X. That the records are *true* no proof can show.
+    All values lie in the committed segment, fixed before sigma. `e_i = sum_j sigma^j x_ij` and `e_i * mask_i = e_i`
+    force a row whose mask is 0 to vanish, but for a chance of a / r. The link binds the values to C_X. That the
+    records are *true* no proof can show.
 """
 
 from dataclasses import dataclass

@@ -20,11 +20,12 @@ Cost, with n rows, a columns, E epochs, one output (b = 1), groups of g = 32 row
   `cost()` states it exactly and a test holds it to the measured count.
 
 Why it is sound
-    Everything a check below uses (X, y, W, blinding, table indices, outputs, limbs, multiplicities) lies in the committed segment, fixed
-    before sigma and lambda. The products x * delta and the running G are functions of them. So each check is a polynomial identity in sigma whose
-    coefficients are fixed; it holds at a random sigma only if it holds identically, but for a chance of degree / r:
-    - forward: for a group of 32 rows, `sum_i sigma^(a i) (z_i - A_i W) = 0` forces every z_i, for the stride a keeps the rows' monomials
-      apart and W (b = 1) carries no sigma;
+    Everything a check below uses (X, y, W, blinding, table indices, outputs, limbs, multiplicities) lies in the
+    committed segment, fixed before sigma and lambda. The products x * delta and the running G are functions of them.
+    So each check is a polynomial identity in sigma whose coefficients are fixed; it holds at a random sigma only if
+    it holds identically, but for a chance of degree / r:
+    - forward: for a group of 32 rows, `sum_i sigma^(a i) (z_i - A_i W) = 0` forces every z_i, for the stride a keeps
+      the rows' monomials apart and W (b = 1) carries no sigma;
     - link: with C_k binding, the circuit's copies are the committed vectors, blinding and masks included.
     `z = s q + rem` with `rem in [0, s)` and q an exact table index or, at a table's edge only, beyond it: unique.
     Padding rows are all zero, the mask too, so that they move no weight whatever their delta.
@@ -128,9 +129,10 @@ class TrainingStatement:
         data_at = cs.product(features_at[1:], of_group[1:-1], "evaluation/group").sum() + features_at[0]
         labels_at = labels[0] + cs.product(labels[1:], powers[1:n], "evaluation/labels").sum()
         after = of_group[n // BATCH]  # sigma^(n a)
-        tail_at = masks[0] + cs.product(
-            masks[1:], self._extended(cs, powers, masks.size)[1 : masks.size], "evaluation/blinding"
-        ).sum()
+        tail_at = (
+            masks[0]
+            + cs.product(masks[1:], self._extended(cs, powers, masks.size)[1 : masks.size], "evaluation/blinding").sum()
+        )
         tail_at = labels_at + cs.product(tail_at, powers[n], "evaluation/tail")
         dataset_at = data_at + cs.product(tail_at, after, "evaluation/tail")
         start_at = start[0] + cs.product(start[1:], powers[1:a], "evaluation/start").sum()
@@ -173,7 +175,9 @@ class TrainingStatement:
             )
             high = cs.committed(shape, trace and trace.remainder[epoch] >> spec.remainder_bits, "odd limb")
             over = cs.committed(
-                (spec.rows, OVERFLOW_LIMBS), trace and (trace.overflow[epoch][:, None] >> over_shifts) & mask, "overflow limbs"
+                (spec.rows, OVERFLOW_LIMBS),
+                trace and (trace.overflow[epoch][:, None] >> over_shifts) & mask,
+                "overflow limbs",
             )
             sigmoid.lookup(index, output, edge)
             limb.lookup(low)
@@ -222,5 +226,7 @@ class TrainingStatement:
         powers = max(n, a + UPDATE_BLINDING) - 1 + BATCH - 1 + groups - 1 + (masks - 2 if masks > n + 1 else 0)
         fold = groups * a * (BATCH - 1)
         each_epoch = groups * a + n * a + n * lookups + n + n - groups
-        evaluations = groups * (a - 1) + groups - 1 + (n - 1) + (masks - 1) + 2 + (a - 1) + (a + UPDATE_BLINDING - 1) + 2 + 1
+        evaluations = (
+            groups * (a - 1) + groups - 1 + (n - 1) + (masks - 1) + 2 + (a - 1) + (a + UPDATE_BLINDING - 1) + 2 + 1
+        )
         return fold + spec.epochs * each_epoch + evaluations + powers + keys + 2 + 1 + 1
