@@ -46,7 +46,7 @@ pub fn ec_mul(py: Python<'_>, data: PyBackedBytes) -> PyResult<Cow<'static, [u8]
 #[pyfunction]
 pub fn ec_pairing(py: Python<'_>, data: PyBackedBytes) -> PyResult<bool> {
     run(py, || {
-        if data.len() % PAIR_BYTES != 0 {
+        if !data.len().is_multiple_of(PAIR_BYTES) {
             return Err(bad(format!(
                 "pairing input takes 192 bytes a pair, got {} bytes",
                 data.len()

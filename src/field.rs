@@ -10,8 +10,8 @@ use pyo3::prelude::*;
 
 use crate::error::{bad, Result};
 
-/// The longest vector any function makes out of a bare number (8 GiB of limbs).
-pub const MAX_LENGTH: usize = 1 << 28;
+/// The longest vector any function makes out of a bare number (2 GiB of limbs).
+pub const MAX_LENGTH: usize = 1 << 26;
 
 /// A vector of field elements taken from, or handed to, numpy.
 #[derive(Clone, Debug)]

@@ -76,16 +76,46 @@ impl ConstraintSynthesizer<Fr> for Circuit<'_> {
     }
 }
 
+/// The secrets of a setup; whoever knows them forges. gamma is always 1.
+struct Trapdoor {
+    alpha: Zeroizing<Fr>,
+    beta: Zeroizing<Fr>,
+    delta: Zeroizing<Fr>,
+    eta: Zeroizing<Fr>,
+}
+
+impl Trapdoor {
+    fn random(rng: &mut ChaCha20Rng) -> Self {
+        let [alpha, beta, delta, eta] = std::array::from_fn(|_| Zeroizing::new(random::nonzero(rng)));
+        Self {
+            alpha,
+            beta,
+            delta,
+            eta,
+        }
+    }
+}
+
 impl Key {
     /// A key by one dealer, who forgets alpha, beta, delta, eta and tau afterwards. For development.
     pub fn setup(system: &System, rng: &mut ChaCha20Rng) -> Result<Self> {
-        let [alpha, beta, delta, eta] = std::array::from_fn(|_| Zeroizing::new(random::nonzero(rng)));
+        Self::setup_with(system, &Trapdoor::random(rng), rng)
+    }
+
+    /// `rng` draws tau.
+    fn setup_with(system: &System, trapdoor: &Trapdoor, rng: &mut ChaCha20Rng) -> Result<Self> {
+        let Trapdoor {
+            alpha,
+            beta,
+            delta,
+            eta,
+        } = trapdoor;
         let mut ark = Scheme::generate_parameters_with_qap(
             Circuit(system),
-            *alpha,
-            *beta,
+            **alpha,
+            **beta,
             Fr::one(),
-            *delta,
+            **delta,
             G1Affine::generator().into_group(),
             G2Affine::generator().into_group(),
             rng,
@@ -107,7 +137,7 @@ impl Key {
             shape: system.shape,
             circuit: system.digest,
             committed: G1Projective::normalize_batch(&scaled),
-            eta_g2: (system.shape.committed > 0).then(|| (G2Affine::generator() * *eta).into_affine()),
+            eta_g2: (system.shape.committed > 0).then(|| (G2Affine::generator() * **eta).into_affine()),
             ark,
         };
         key.verifying_key().check()?;
@@ -227,4 +257,81 @@ pub fn proof_decode(bytes: &[u8]) -> Result<Proof<Bn254>> {
         b: g2_decode(b)?,
         c: g1_decode(c)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::sparse::Rows;
+
+    fn rng() -> ChaCha20Rng {
+        ChaCha20Rng::from_seed([7; 32])
+    }
+
+    /// Wires 1, x, c0, c1, w with the rows `c0 * x = w` and `c1 * w = c0`.
+    fn system() -> System {
+        let row = |cols: [u32; 2]| Rows {
+            starts: vec![0, 1, 2],
+            cols: cols.to_vec(),
+            ids: vec![0, 0],
+        };
+        let shape = Shape::new(1, 2, 5).unwrap();
+        System::new(shape, &[Fr::one()], [row([2, 3]), row([1, 4]), row([4, 2])]).unwrap()
+    }
+
+    fn trapdoor(delta: u64, eta: u64) -> Trapdoor {
+        let secret = |value: u64| Zeroizing::new(Fr::from(value));
+        Trapdoor {
+            alpha: secret(3),
+            beta: secret(5),
+            delta: secret(delta),
+            eta: secret(eta),
+        }
+    }
+
+    #[test]
+    fn publishes_points_of_c_over_eta_and_of_x_over_one() {
+        let system = system();
+        let key = Key::setup_with(&system, &trapdoor(7, 11), &mut rng()).unwrap();
+        let stock = Scheme::generate_parameters_with_qap(
+            Circuit(&system),
+            Fr::from(3u64),
+            Fr::from(5u64),
+            Fr::one(),
+            Fr::from(7u64),
+            G1Affine::generator().into_group(),
+            G2Affine::generator().into_group(),
+            &mut rng(),
+        )
+        .unwrap();
+        let (statement, committed) = stock.vk.gamma_abc_g1.split_at(2);
+        assert_eq!(key.ark.vk.gamma_abc_g1, statement);
+        assert_eq!(key.committed.len(), 2);
+        for (over_eta, point) in key.committed.iter().zip(committed) {
+            assert_eq!((*over_eta * Fr::from(11u64)).into_affine(), *point);
+        }
+    }
+
+    #[test]
+    fn refuses_trapdoors_that_coincide() {
+        for (delta, eta, names) in [
+            (1, 11, "gamma and delta"),
+            (7, 1, "gamma and eta"),
+            (7, 7, "delta and eta"),
+        ] {
+            let error = Key::setup_with(&system(), &trapdoor(delta, eta), &mut rng()).unwrap_err();
+            assert_eq!(error, bad(format!("verifying key: {names} coincide")));
+        }
+    }
+
+    /// The reduction's one difference from libsnark's: rows for `[1 | x]` come from the system, none for `c`.
+    #[test]
+    fn adds_no_row_for_committed_wires() {
+        let system = system();
+        assert_eq!(system.constraints(), 2 + 2);
+        let key = Key::setup(&system, &mut rng()).unwrap();
+        assert_eq!(key.ark.h_query.len() + 1, 4);
+    }
 }

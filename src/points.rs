@@ -94,7 +94,7 @@ pub fn g2_encode(point: &G2Affine) -> [u8; G2_BYTES] {
 
 /// Consecutive G1 points.
 pub fn g1s_decode(bytes: &[u8], check: bool) -> Result<Vec<G1Affine>> {
-    if bytes.len() % G1_BYTES != 0 {
+    if !bytes.len().is_multiple_of(G1_BYTES) {
         return Err(bad(format!("G1 points take 64 bytes each, got {} bytes", bytes.len())));
     }
     let decode = if check { g1_decode } else { g1_decode_unchecked };

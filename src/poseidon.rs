@@ -33,7 +33,7 @@ fn parameters(k: usize) -> Result<PoseidonParameters<Fr>> {
 pub fn poseidon(py: Python<'_>, inputs: FrVec, k: usize) -> PyResult<FrVec> {
     run(py, || {
         parameters(k)?;
-        if inputs.0.len() % k != 0 {
+        if !inputs.0.len().is_multiple_of(k) {
             return Err(bad(format!("{} elements are not groups of {k}", inputs.0.len())));
         }
         let hashes: Result<Vec<Vec<Fr>>> = inputs

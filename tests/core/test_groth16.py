@@ -1,0 +1,408 @@
+"""Groth16 with a committed segment (protocol, section 3; attacks 8, 9, 11, 13, 15), held against py_ecc's pairing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from fedproof import _core
+
+from .support import (
+    G1,
+    G2,
+    INFINITY_G1,
+    INFINITY_G2,
+    FrArray,
+    P,
+    R,
+    System,
+    fr,
+    pairing_product,
+    random_system,
+    word,
+)
+from .test_points import BAD_G1, outside_the_subgroup
+
+PUBLIC, COMMITTED = 3, 4
+
+
+@dataclass
+class Case:
+    system: System
+    z: list[int]
+    r1cs: _core.R1cs
+    key: _core.ProvingKey
+    vk: Any
+    proof: bytes
+    d: bytes | None
+
+    @property
+    def public(self) -> FrArray:
+        return fr(*self.z[1 : 1 + PUBLIC])
+
+    def verify(self, **changes: Any) -> bool:
+        parts: dict[str, Any] = {"vk": self.vk, "public": self.public, "proof": self.proof, "d": self.d}
+        parts |= changes
+        return _core.groth16_verify(parts["vk"], parts["public"], parts["proof"], parts["d"])
+
+
+def case(committed: int, seed: int = 0) -> Case:
+    system, z = random_system(seed, PUBLIC, committed, rows=20)
+    r1cs = system.build()
+    key = _core.ProvingKey.setup(r1cs)
+    d = key.commit(fr(*z[1 + PUBLIC : 1 + PUBLIC + committed])) if committed else None
+    return Case(system, z, r1cs, key, key.verifying_key(), key.prove(r1cs, fr(*z)), d)
+
+
+LINKED = case(COMMITTED)
+PLAIN = case(0)
+BOTH = pytest.mark.parametrize("case", [LINKED, PLAIN], ids=["committed segment", "plain"])
+
+
+def parts(proof: bytes) -> tuple[bytes, bytes, bytes]:
+    return proof[:64], proof[64:192], proof[192:]
+
+
+def equation(vk: Any, z: list[int], proof: bytes, d: bytes | None) -> bool:
+    """`e(A,B) = e(alpha,beta) e(IC(x),[1]_2) e(C,delta) e(D,[eta]_2)`, by py_ecc."""
+    a, b, c = parts(proof)
+    ic = _core.g1_msm(b"".join(vk["ic"]), fr(*z[: len(vk["ic"])]))
+    pairs = [(_core.g1_neg(a), b), (vk["alpha_g1"], vk["beta_g2"]), (ic, G2), (c, vk["delta_g2"])]
+    if d is not None:
+        pairs.append((d, vk["eta_g2"]))
+    return pairing_product(*pairs)
+
+
+@BOTH
+def test_a_proof_satisfies_the_equation(case: Case) -> None:
+    assert equation(case.vk, case.z, case.proof, case.d)
+    assert case.verify()
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("committed", [0, 1, 9])
+def test_proofs_of_other_circuits_verify(seed: int, committed: int) -> None:
+    assert case(committed, seed).verify()
+
+
+@BOTH
+@pytest.mark.parametrize("i", range(PUBLIC))
+def test_rejects_another_public_input(case: Case, i: int) -> None:
+    changed = case.z[1 : 1 + PUBLIC]
+    changed[i] += 1
+    assert not case.verify(public=fr(*changed))
+
+
+def test_rejects_a_public_input_that_no_row_uses() -> None:
+    """Its wire has a point only through its own row `x * 0 = 0`; without that, any value would pass."""
+    r1cs = System(2, 1, 5, [({1: 1}, {3: 1}, {4: 1})]).build()
+    key = _core.ProvingKey.setup(r1cs)
+    assert INFINITY_G1 not in key.verifying_key()["ic"]
+    proof, d = key.prove(r1cs, fr(1, 2, 50, 3, 6)), key.commit(fr(3))
+    assert _core.groth16_verify(key.verifying_key(), fr(2, 50), proof, d)
+    assert not _core.groth16_verify(key.verifying_key(), fr(2, 51), proof, d)
+
+
+def test_rejects_another_d() -> None:
+    values = LINKED.z[1 + PUBLIC : 1 + PUBLIC + COMMITTED]
+    for i in range(COMMITTED):
+        changed = [*values]
+        changed[i] += 1
+        assert not LINKED.verify(d=LINKED.key.commit(fr(*changed)))
+    for d in (INFINITY_G1, G1, _core.g1_neg(LINKED.d or b"")):
+        assert not LINKED.verify(d=d)
+
+
+def test_rejects_d_shifted_by_the_point_of_a_public_input() -> None:
+    """With the points of x published over eta as well, D could take back what a false x adds."""
+    for i in range(1 + PUBLIC):
+        point = LINKED.vk["ic"][i]
+        for shift in (point, _core.g1_neg(point)):
+            moved = _core.g1_add(LINKED.d or b"", shift)
+            changed = [*LINKED.z[1 : 1 + PUBLIC]]
+            if i:
+                changed[i - 1] += -1 if shift == point else 1
+            assert not LINKED.verify(d=moved, public=fr(*changed))
+            assert not LINKED.verify(d=moved)
+
+
+def published(key: _core.ProvingKey) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """The G1 points of a key file: those of `[1 | x]`, those of c, and all others."""
+    data, at = key.to_bytes(), 16
+    wires = int.from_bytes(data[at + 8 : at + 12], "little")
+    at += 12 + 32
+    others = [data[at + 64 * i : at + 64 * (i + 1)] for i in range(3)]
+    at += 3 * 64 + 3 * 128
+    lists = []
+    for _ in range(3):
+        count = int.from_bytes(data[at : at + 4], "little")
+        lists.append([data[at + 4 + 64 * i : at + 4 + 64 * (i + 1)] for i in range(count)])
+        at += 4 + 64 * count
+    instance = len(lists[0]) + len(lists[1])
+    for length in (wires, wires, wires - instance):
+        bitmap = data[at : at + -(-length // 8)]
+        at += len(bitmap)
+        count = sum(byte.bit_count() for byte in bitmap)
+        others += [data[at + 64 * i : at + 64 * (i + 1)] for i in range(count)]
+        at += 64 * count
+    return lists[0], lists[1], others + lists[2]
+
+
+def test_publishes_points_of_public_inputs_only_over_one() -> None:
+    statement, committed, others = published(LINKED.key)
+    assert statement == LINKED.vk["ic"]
+    assert len(committed) == COMMITTED
+    eta = LINKED.vk["eta_g2"]
+
+    def over_eta(point: bytes, multiple: bytes) -> bool:
+        return _core.ec_pairing(point + eta + _core.g1_neg(multiple) + G2)
+
+    for multiple in statement:
+        assert not any(over_eta(point, multiple) for point in (*statement, *committed, *others))
+    # The other way round, no file holds K_j itself for a committed wire: K_j = eta * (K_j / eta).
+    for point in committed:
+        assert not any(over_eta(point, multiple) for multiple in (*statement, *committed, *others))
+
+
+def test_gamma_delta_and_eta_differ_between_each_other_and_between_keys() -> None:
+    second = _core.ProvingKey.setup(LINKED.r1cs).verifying_key()
+    points = [G2, LINKED.vk["delta_g2"], LINKED.vk["eta_g2"], second["delta_g2"], second["eta_g2"]]
+    assert len(set(points)) == 5
+
+
+def with_key(**changes: object) -> dict[str, object]:
+    return {**LINKED.vk, **changes}
+
+
+DELTA, ETA = LINKED.vk["delta_g2"], LINKED.vk["eta_g2"]
+
+
+@pytest.mark.parametrize(
+    ("vk", "message"),
+    [
+        (with_key(delta_g2=G2), "gamma and delta coincide"),
+        (with_key(eta_g2=G2), "gamma and eta coincide"),
+        (with_key(eta_g2=DELTA), "delta and eta coincide"),
+        (with_key(eta_g2=INFINITY_G2), "eta is the point at infinity"),
+        (with_key(delta_g2=INFINITY_G2), "at infinity"),
+        (with_key(beta_g2=INFINITY_G2), "at infinity"),
+        (with_key(alpha_g1=INFINITY_G1), "at infinity"),
+    ],
+)
+def test_rejects_keys_under_which_anything_could_verify(vk: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LINKED.verify(vk=vk)
+
+
+def test_rejects_a_proof_without_a_witness_under_gamma_equal_to_delta() -> None:
+    """A = alpha, B = beta, C = -IC(x) satisfies the equation when delta is gamma, so such a key is refused."""
+    vk = with_key(delta_g2=G2)
+    ic = _core.g1_msm(b"".join(LINKED.vk["ic"]), fr(*LINKED.z[: 1 + PUBLIC]))
+    forged = LINKED.vk["alpha_g1"] + LINKED.vk["beta_g2"] + _core.g1_neg(ic)
+    assert equation(vk, LINKED.z, forged, INFINITY_G1)
+    with pytest.raises(ValueError, match="gamma and delta coincide"):
+        LINKED.verify(vk=vk, proof=forged, d=INFINITY_G1)
+    assert not LINKED.verify(proof=forged, d=INFINITY_G1)
+
+
+def test_rejects_keys_whose_gamma_and_delta_coincide_when_loaded() -> None:
+    data, delta = LINKED.key.to_bytes(), LINKED.vk["delta_g2"]
+    for name, value in (("delta", G2), ("eta", G2), ("eta", delta)):
+        old = LINKED.vk[f"{name}_g2"]
+        assert data.count(old) == 1
+        with pytest.raises(ValueError, match="coincide"):
+            _core.ProvingKey.from_bytes(data.replace(old, value))
+
+
+@BOTH
+def test_rejects_the_all_zero_proof_and_points_at_infinity(case: Case) -> None:
+    a, b, c = parts(case.proof)
+    for proof in (bytes(256), INFINITY_G1 + b + c, a + INFINITY_G2 + c, a + b + INFINITY_G1):
+        assert not case.verify(proof=proof)
+
+
+def test_rejects_infinity_even_where_the_equation_holds() -> None:
+    srs = _core.Srs.generate(2, [])
+    minus_tau = _core.g1_neg(srs.commit(fr(1), 1))
+    vk = {"alpha_g1": G1, "beta_g2": srs.g2_power(1), "delta_g2": ETA, "eta_g2": None, "ic": [minus_tau]}
+    assert equation(vk, [1], INFINITY_G1 + G2 + INFINITY_G1, None)
+    for proof in (INFINITY_G1 + G2 + INFINITY_G1, G1 + INFINITY_G2 + INFINITY_G1, bytes(256)):
+        assert not _core.groth16_verify(vk, fr(), proof, None)  # type: ignore[arg-type]
+
+
+@BOTH
+def test_two_proofs_of_one_statement_differ_in_every_point(case: Case) -> None:
+    second = case.key.prove(case.r1cs, fr(*case.z))
+    assert case.verify(proof=second)
+    for left, right in zip(parts(case.proof), parts(second), strict=True):
+        assert left != right
+
+
+@BOTH
+def test_rejects_a_proof_made_under_another_key(case: Case) -> None:
+    other = _core.ProvingKey.setup(case.r1cs)
+    proof = other.prove(case.r1cs, fr(*case.z))
+    assert not case.verify(proof=proof)
+    assert not case.verify(vk=other.verifying_key())
+    if case.d is not None:
+        assert not case.verify(vk=with_key(eta_g2=other.verifying_key()["eta_g2"]))
+
+
+@BOTH
+def test_rejects_parts_of_two_proofs_put_together(case: Case) -> None:
+    a, b, c = parts(case.proof)
+    a2, b2, c2 = parts(case.key.prove(case.r1cs, fr(*case.z)))
+    for proof in (a2 + b + c, a + b2 + c, a + b + c2, a2 + b2 + c):
+        assert not case.verify(proof=proof)
+
+
+@BOTH
+@pytest.mark.parametrize("row", [0, 7, 19])
+def test_refuses_to_prove_an_unsatisfied_row_and_names_it(case: Case, row: int) -> None:
+    z = [*case.z]
+    z[1 + PUBLIC + case.r1cs.num_committed + row] += 1
+    assert case.system.first_unsatisfied(z) == row
+    with pytest.raises(ValueError, match=f"does not satisfy row {row}$"):
+        case.key.prove(case.r1cs, fr(*z))
+
+
+def test_refuses_to_prove_for_another_circuit() -> None:
+    with pytest.raises(ValueError, match="another circuit"):
+        LINKED.key.prove(PLAIN.r1cs, fr(*PLAIN.z))
+    other, z = random_system(9, PUBLIC, COMMITTED, rows=20)
+    with pytest.raises(ValueError, match="another circuit"):
+        LINKED.key.prove(other.build(), fr(*z))
+
+
+def test_refuses_a_witness_of_another_shape() -> None:
+    for z in (LINKED.z[:-1], [*LINKED.z, 0], []):
+        with pytest.raises(ValueError, match="wires, the assignment"):
+            LINKED.key.prove(LINKED.r1cs, fr(*z))
+    with pytest.raises(ValueError, match="constant 1"):
+        LINKED.key.prove(LINKED.r1cs, fr(2, *LINKED.z[1:]))
+
+
+def test_refuses_a_committed_wire_that_no_row_binds() -> None:
+    """Its point would be infinity, so D would not depend on it (attack 5)."""
+    r1cs = System(1, 2, 5, [({1: 1}, {2: 1}, {4: 1})]).build()
+    with pytest.raises(ValueError, match="committed wire 1 stands in no constraint"):
+        _core.ProvingKey.setup(r1cs)
+
+
+def test_commit_is_linear_and_checks_its_length() -> None:
+    key = LINKED.key
+    a, b = fr(1, 2, 3, 4), fr(5, 0, R - 1, 2**200)
+    assert _core.g1_add(key.commit(a), key.commit(b)) == key.commit(_core.fr_add(a, b))
+    assert key.commit(fr(0, 0, 0, 0)) == INFINITY_G1
+    units = [key.commit(fr(*(int(i == j) for j in range(COMMITTED)))) for i in range(COMMITTED)]
+    assert len(set(units)) == COMMITTED
+    for values in (fr(1, 2, 3), fr(1, 2, 3, 4, 5), fr()):
+        with pytest.raises(ValueError, match="4 committed wires, got"):
+            key.commit(values)
+    with pytest.raises(ValueError, match="no committed wires"):
+        PLAIN.key.commit(fr())
+
+
+def test_rejects_a_missing_or_superfluous_d() -> None:
+    with pytest.raises(ValueError, match="D is missing"):
+        LINKED.verify(d=None)
+    with pytest.raises(ValueError, match="no committed segment"):
+        PLAIN.verify(d=INFINITY_G1)
+
+
+@BOTH
+@pytest.mark.parametrize("length", [0, 1, PUBLIC - 1, PUBLIC + 1])
+def test_rejects_another_number_of_public_inputs(case: Case, length: int) -> None:
+    with pytest.raises(ValueError, match=f"takes {PUBLIC} public inputs, got {length}"):
+        case.verify(public=fr(*range(length)))
+
+
+@pytest.mark.parametrize("bad", BAD_G1.values(), ids=BAD_G1.keys())
+def test_rejects_a_malformed_g1_point_anywhere(bad: bytes) -> None:
+    a, b, c = parts(LINKED.proof)
+    for proof in (bad + b + c, a + b + bad):
+        with pytest.raises(ValueError):
+            LINKED.verify(proof=proof)
+    with pytest.raises(ValueError):
+        LINKED.verify(d=bad)
+    for vk in (with_key(alpha_g1=bad), with_key(ic=[bad, *LINKED.vk["ic"][1:]])):
+        with pytest.raises(ValueError):
+            LINKED.verify(vk=vk)
+
+
+def test_rejects_a_malformed_g2_point_anywhere() -> None:
+    a, b, c = parts(LINKED.proof)
+    alias = word(int.from_bytes(b[:32], "big") + P) + b[32:]
+    for bad in (outside_the_subgroup(), alias, b[:64] + word(1) + word(1), b[:-1], b + b"\0"):
+        with pytest.raises(ValueError):
+            LINKED.verify(proof=a + bad + c)
+        for name in ("beta_g2", "delta_g2", "eta_g2"):
+            with pytest.raises(ValueError):
+                LINKED.verify(vk=with_key(**{name: bad}))
+
+
+def test_rejects_a_proof_of_another_length() -> None:
+    for proof in (b"", LINKED.proof[:-1], LINKED.proof + b"\0"):
+        with pytest.raises(ValueError, match="256 bytes"):
+            LINKED.verify(proof=proof)
+
+
+@pytest.mark.parametrize("name", ["alpha_g1", "beta_g2", "delta_g2", "eta_g2", "ic"])
+def test_rejects_a_key_that_lacks_a_part(name: str) -> None:
+    vk = {key: value for key, value in LINKED.vk.items() if key != name}
+    with pytest.raises(ValueError, match=f"lacks '{name}'|lacks \"{name}\""):
+        LINKED.verify(vk=vk)
+
+
+def test_rejects_a_key_without_points() -> None:
+    with pytest.raises(ValueError, match="public inputs"):
+        LINKED.verify(vk=with_key(ic=[]))
+
+
+@BOTH
+@pytest.mark.parametrize("check", [False, True])
+def test_a_key_file_goes_there_and_back(case: Case, check: bool) -> None:
+    data = case.key.to_bytes()
+    again = _core.ProvingKey.from_bytes(data, check=check)
+    assert again.to_bytes() == data
+    assert again.verifying_key() == case.vk
+    assert again.circuit_digest == case.r1cs.digest()
+    assert case.verify(proof=again.prove(case.r1cs, fr(*case.z)))
+
+
+@BOTH
+def test_rejects_every_truncation_and_extension_of_a_key_file(case: Case) -> None:
+    data = case.key.to_bytes()
+    for end in (*range(64), *range(64, len(data), 37), len(data) - 1):
+        with pytest.raises(ValueError):
+            _core.ProvingKey.from_bytes(data[:end])
+    with pytest.raises(ValueError, match="1 bytes follow"):
+        _core.ProvingKey.from_bytes(data + b"\0")
+
+
+def test_rejects_a_key_file_with_a_point_off_the_curve_when_checked() -> None:
+    data = LINKED.key.to_bytes()
+    statement, committed, others = published(LINKED.key)
+    for point in (statement[1], committed[2], others[0], others[5], others[-1]):
+        x, y = point[:32], int.from_bytes(point[32:], "big")
+        damaged = data.replace(point, x + word((y + 1) % P))
+        _core.ProvingKey.from_bytes(damaged)
+        with pytest.raises(ValueError, match="not on the curve"):
+            _core.ProvingKey.from_bytes(damaged, check=True)
+    outside = data.replace(LINKED.vk["delta_g2"], outside_the_subgroup())
+    with pytest.raises(ValueError, match="not in the subgroup"):
+        _core.ProvingKey.from_bytes(outside, check=True)
+
+
+def test_a_seed_fixes_a_key_and_a_proof() -> None:
+    first, second = (_core.ProvingKey.setup(LINKED.r1cs, bytes(32)) for _ in range(2))
+    assert first.to_bytes() == second.to_bytes()
+    z = fr(*LINKED.z)
+    assert first.prove(LINKED.r1cs, z, bytes(32)) == second.prove(LINKED.r1cs, z, bytes(32))
+    assert first.prove(LINKED.r1cs, z, bytes(32)) != first.prove(LINKED.r1cs, z, b"\x01" * 32)
+
+
+def test_the_smallest_circuit_proves() -> None:
+    r1cs = System(0, 0, 1).build()
+    key = _core.ProvingKey.setup(r1cs)
+    assert _core.groth16_verify(key.verifying_key(), fr(), key.prove(r1cs, fr(1)), None)
