@@ -221,6 +221,17 @@ class Chain(Node):
             raise LedgerError(f"the chain has no transaction {tx_hash}")
         return parse_data(found.get("input"), "calldata")
 
+    def receipt(self, tx_hash: str) -> Receipt:
+        """The receipt of a mined transaction.
+
+        Raises:
+            LedgerError: the chain has no such transaction, or it is not mined yet.
+        """
+        raw = self.rpc.request("eth_getTransactionReceipt", tx_hash)
+        if not isinstance(raw, dict):
+            raise LedgerError(f"the chain has no mined transaction {tx_hash}")
+        return parse_receipt(raw, len(self.transaction_input(tx_hash)), self._abis)
+
     def code_at(self, address: str) -> bytes:
         """Runtime code at an address; empty where there is no contract."""
         return parse_data(self.rpc.request("eth_getCode", to_checksum_address(address), "latest"), "code")
