@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ def _canonical(document: dict[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _parse(blob: bytes, what: str, fields: dict[str, type]) -> dict[str, Any]:
+def _parse(blob: bytes, what: str, fields: Mapping[str, type]) -> dict[str, Any]:
     if len(blob) > 1 << 20:
         raise InputError(f"{what}: {len(blob)} bytes are too many")
     try:

@@ -6,6 +6,7 @@ holds the two together.
 """
 
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from fedproof.errors import InputError
 from fedproof.learning.fixed import BATCH, FEATURE_LIMIT, OVERFLOW_LIMBS, RANGE_BITS, Int, TrainingSpec, sigmoid_table
 
 
+@final
 @dataclass(frozen=True)
 class Trace:
     """One participant's round. Arrays of shape `(epochs, rows)` are in the published row order.

@@ -44,14 +44,14 @@ class Holder:
         self.account = account
         self.state = state
         if state.get("secret") is None:
-            state.put(secret=hex(new_secret()), hpke=KeyPair.generate().private_bytes.hex(), notes=[])
+            state.put(secret=hex(new_secret()), hpke=KeyPair.generate().private.hex(), notes=[])
         self._secret = int(state.get("secret"), 16)
         self._hpke = KeyPair.from_private_bytes(bytes.fromhex(state.get("hpke")))
 
     @property
     def hpke_public(self) -> bytes:
         """The HPKE key that grants are sealed to."""
-        return self._hpke.public_bytes
+        return self._hpke.public
 
     def lock(self, amount: int, unlock_epoch: int) -> None:
         """Lock tokens in a note of this holder."""

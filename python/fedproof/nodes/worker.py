@@ -100,13 +100,13 @@ class Worker:
         self.account = account
         self.state = state
         if state.get("hpke") is None:
-            state.put(hpke=KeyPair.generate().private_bytes.hex())
+            state.put(hpke=KeyPair.generate().private.hex())
         self._hpke = KeyPair.from_private_bytes(bytes.fromhex(state.get("hpke")))
 
     @property
     def hpke_public(self) -> bytes:
         """The HPKE key that shares are sealed to; registered with the task."""
-        return self._hpke.public_bytes
+        return self._hpke.public
 
     def index_in(self, task: TaskInfo) -> int:
         """This worker's place in the committee, from 1.

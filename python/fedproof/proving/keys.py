@@ -92,7 +92,7 @@ class VerifyingKey:
             ic=ic,
         )
 
-    def groth16(self) -> _core.VerifyingKeyDict:
+    def groth16(self) -> _core._VerifyingKey:
         """The part that the core verifies with."""
         return {
             "alpha_g1": self.alpha,

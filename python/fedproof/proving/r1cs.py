@@ -33,7 +33,7 @@ _ONE, _PUBLIC, _COMMITTED, _PRIVATE = range(4)
 def field(values: Values, size: int) -> FrArray:
     """Field elements `(size, 4)` from integers of any sign, an int64 array of any shape, or themselves."""
     if isinstance(values, np.ndarray) and values.dtype == np.uint64:
-        out = values.reshape(-1, 4)
+        out: FrArray = values.reshape(-1, 4).astype(np.uint64, copy=False)
     elif isinstance(values, np.ndarray) and values.dtype == np.int64:
         out = _core.fr_from_i64(np.ascontiguousarray(values.reshape(-1)))
     else:

@@ -24,6 +24,7 @@ Why it is sound
 """
 
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -39,6 +40,7 @@ VERSION = 1
 COUNT_LIMBS = 3  # N < 2^30
 
 
+@final
 @dataclass(frozen=True, repr=False)
 class AggregationWitness:
     """What the leader knows: the sum only.
@@ -123,6 +125,6 @@ class AggregationStatement:
     def cost(self) -> int:
         """Constraints of the circuit, without the rows of `[1 | x]` that the core appends."""
         a = self.layout.columns
-        lookups = COUNT_LIMBS + a * (self.quotient_limbs + 2 * COUNT_LIMBS) + 2**RANGE_BITS + 1
+        lookups = COUNT_LIMBS + a * (self.quotient_limbs + 2 * COUNT_LIMBS) + (1 << RANGE_BITS) + 1
         evaluation = (a - 1) + (a + UPDATE_BLINDING - 1) + 1 + 1 + (a + UPDATE_BLINDING - 2)
         return lookups + evaluation + 1 + 1 + a + 1

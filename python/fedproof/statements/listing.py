@@ -22,6 +22,7 @@ Why it is sound
 """
 
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -33,6 +34,7 @@ NAME = "listing"
 VERSION = 1
 
 
+@final
 @dataclass(frozen=True, repr=False)
 class ListingWitness:
     """The provider's padded records, shapes `(rows, columns - 1)`, `(rows,)`, `(rows,)`, and `(2, 4)` blinding."""

@@ -33,6 +33,7 @@ Why it is sound
 """
 
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -56,6 +57,7 @@ NAME = "training/logistic"
 VERSION = 1
 
 
+@final
 @dataclass(frozen=True, repr=False)
 class TrainingWitness:
     """What a participant knows.
@@ -221,7 +223,7 @@ class TrainingStatement:
         spec = self.spec
         n, a, masks = spec.rows, spec.columns, DATASET_BLINDING + spec.mask_count
         groups = n // BATCH
-        keys = 2 * spec.table_half + 2**RANGE_BITS + ODD_FACTOR
+        keys = 2 * spec.table_half + (1 << RANGE_BITS) + ODD_FACTOR
         lookups = 1 + 2 + REMAINDER_LIMBS + 1 + OVERFLOW_LIMBS  # inverse and two folds, limbs, odd limb, overflow limbs
         powers = max(n, a + UPDATE_BLINDING) - 1 + BATCH - 1 + groups - 1 + (masks - 2 if masks > n + 1 else 0)
         fold = groups * a * (BATCH - 1)
