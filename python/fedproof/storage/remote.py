@@ -1,0 +1,75 @@
+"""Any file system that fsspec has a driver for (S3, memory, SFTP, ...): each blob a file named by its id.
+
+A blob is uploaded under a temporary name and then moved to its own, because not every driver's upload is whole or not
+at all. The root (bucket, folder) must exist: a mistyped bucket should be an error, not a new bucket.
+"""
+
+import secrets
+import shutil
+import tempfile
+from contextlib import suppress
+from typing import Any, Final
+
+from fedproof.storage.backend import PIECE_BYTES, Sink
+from fedproof.storage.content import ContentId
+
+MEMORY_BYTES: Final = 8 << 20
+
+
+class RemoteFolder:
+    """Blobs below `root` of an fsspec file system."""
+
+    scratch = None
+
+    def __init__(self, fs: Any, root: str) -> None:
+        self._fs = fs
+        self._root = root.rstrip("/")
+        protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
+        self.name = f"{protocol}://{self._root.lstrip('/')}"
+
+    def pending(self) -> "RemotePending":
+        """Start a blob."""
+        return RemotePending(self._fs, self._root)
+
+    def copy_to(self, blob: ContentId, sink: Sink) -> None:
+        """Read the file piece by piece."""
+        with self._fs.open(f"{self._root}/{blob}", "rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                sink.write(piece)
+
+
+class RemotePending:
+    """A local copy, in memory while it is small: the id, and so the name, is known only at the end."""
+
+    def __init__(self, fs: Any, root: str) -> None:
+        self._fs = fs
+        self._root = root
+        self._spool = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115  closed by `discard`
+        self._leftovers: list[str] = []
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+        self._spool.write(data)
+
+    def commit(self, blob: ContentId) -> None:
+        """Upload, then move."""
+        part, final = f"{self._root}/.part-{secrets.token_hex(8)}", f"{self._root}/{blob}"
+        self._leftovers = [part]
+        self._spool.seek(0)
+        with self._fs.open(part, "wb") as file:
+            shutil.copyfileobj(self._spool, file, PIECE_BYTES)
+        if not self._fs.exists(final):
+            # where a move is a copy, a failing one can leave half a blob; one that was there before stays
+            self._leftovers.append(final)
+        self._fs.mv(part, final)
+        self._leftovers = []
+
+    def discard(self) -> None:
+        """Remove what a failed upload or move left behind."""
+        self._spool.close()
+        for path in self._leftovers:
+            # the failure that brought us here is the one to report
+            with suppress(Exception):
+                if self._fs.exists(path):
+                    self._fs.rm_file(path)
+        self._leftovers = []
