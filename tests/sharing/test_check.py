@@ -173,6 +173,13 @@ def test_refuses_commitments_that_are_not_points() -> None:
             share_commitment(ROUND[0].c_u, [bad], 1)
 
 
+def test_rejects_two_points_cut_at_another_byte() -> None:
+    """Joined, 63 and 65 bytes would be the same two points."""
+    joined = ROUND[0].c_u + ROUND[0].sharing.commitments_r[0]
+    with pytest.raises(SharingError, match="64 bytes, not 63"):
+        share_commitment(joined[:63], [joined[63:]], 1)
+
+
 def test_a_share_hides_its_values_and_so_does_an_accusation() -> None:
     entry = spoiled(received(1)[0])
     value = str(_core.fr_to_ints(entry.share.values)[0])
