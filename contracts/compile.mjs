@@ -27,6 +27,7 @@ const CONTRACTS = [
   { source: "contracts/NoteVault.sol" },
   { source: "poseidon-solidity/PoseidonT3.sol" },
   { source: "poseidon-solidity/PoseidonT5.sol" },
+  { source: "contracts/test/OddToken.sol" },
   { source: "contracts/test/ProofHarness.sol" },
 ];
 

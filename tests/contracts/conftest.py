@@ -30,6 +30,8 @@ def shared_chain(request: pytest.FixtureRequest) -> Iterator[Chain]:
 def shared_world(shared_chain: Chain) -> World:
     chain = shared_chain
     owner, provider, grantee, stranger = (chain.new_account(n) for n in ("owner", "provider", "grantee", "stranger"))
+    # Early in an epoch, so that none ends by itself while the tests run.
+    chain.dev.set_next_timestamp((chain.timestamp() // EPOCH_LENGTH + 1) * EPOCH_LENGTH + 1)
     market = Marketplace.deploy(
         chain, owner, epoch_length=EPOCH_LENGTH, max_duration=MAX_DURATION, allow_development_keys=True
     )
