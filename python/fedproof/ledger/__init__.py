@@ -7,7 +7,7 @@ from fedproof.ledger.embedded import Genesis
 from fedproof.ledger.events import Event, Log
 from fedproof.ledger.receipts import Receipt
 from fedproof.ledger.replay import check_export, replay
-from fedproof.ledger.sending import SendingPolicy, UnsettledError
+from fedproof.ledger.sending import ReplacedError, SendingPolicy, UnsettledError
 from fedproof.ledger.transactions import SignedTransaction, read_signed
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Genesis",
     "Log",
     "Receipt",
+    "ReplacedError",
     "SendingPolicy",
     "SignedTransaction",
     "UnsettledError",

@@ -62,7 +62,9 @@ class Chain(Node):
         if genesis is not None and chosen:
             raise InputError("give a genesis or its parameters, not both")
         node = EmbeddedNode(genesis or Genesis(**chosen))
-        return cls(node, chain_id=node.ledger.genesis.chain_id, dev=DevTools(node), policy=SendingPolicy())
+        return cls(
+            node, chain_id=node.ledger.genesis.chain_id, dev=DevTools(node), policy=SendingPolicy(poll_seconds=0.02)
+        )
 
     @classmethod
     def connect(
@@ -94,7 +96,8 @@ class Chain(Node):
             found = parse_quantity(rpc.request("eth_chainId"), "a chain id")
             if chain_id is not None and found != chain_id:
                 raise LedgerError(f"{rpc.url} is chain {found}, not {chain_id}: check the URL")
-            return cls(rpc, chain_id=found, dev=DevTools.detect(rpc), policy=policy or SendingPolicy())
+            dev = DevTools.detect(rpc)
+            return cls(rpc, chain_id=found, dev=dev, policy=policy or SendingPolicy(poll_seconds=0.1 if dev else 1.0))
         except BaseException:
             rpc.close()
             raise

@@ -21,6 +21,7 @@ _CHUNK = 2**16
 _BACKOFF_START = 0.25
 _BACKOFF_LIMIT = 8.0
 _TOO_MANY_REQUESTS = 429
+_BUSY = ("rate limit", "too many requests")
 # Asking twice does another thing than asking once. A raw transaction is not among them: its nonce is inside.
 _ONCE = ("evm_", "anvil_", "hardhat_", "eth_sendTransaction")
 
@@ -112,7 +113,10 @@ class HttpRpc:
                 raise LedgerError(f"{self.url} answers with HTTP status {status}: check the URL and its credentials")
             raise _Again("the answer is no JSON-RPC")
         if "error" in message and message["error"] is not None:
-            raise _rpc_error(method, message["error"])
+            refusal = _rpc_error(method, message["error"])
+            if refusal.code == _TOO_MANY_REQUESTS or any(text in refusal.detail.lower() for text in _BUSY):
+                raise _Again(refusal.detail[:100])
+            raise refusal
         if message.get("id") != number:
             raise _Again("the answer is to another request")
         return message["result"]
@@ -149,7 +153,8 @@ class _Again(Exception):  # noqa: N818 - a signal inside this file
 
 
 def _short(error: Exception) -> str:
-    if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # to the library a kind of time-out
+    if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError) and not refused:
         return "timed out"
     return f"connection failed ({type(error).__name__})"
 

@@ -24,19 +24,25 @@ from fedproof.ledger.transactions import SignedTransaction, intrinsic_gas
 
 TX_GAS_CAP = 16_777_216  # EIP-7825
 GWEI = 10**9
-# What nodes answer to bytes they hold already, in their pool or in a block.
+_LOOKS = 4
+# What nodes answer to bytes that they hold already, in their pool or in a block. "Nonce too low" may also mean that
+# another transaction has the nonce; waiting tells the two apart.
 _ALREADY_THERE = ("already known", "already imported", "known transaction", "already exists", "nonce too low")
 
 
 class UnsettledError(LedgerError):
     """The transaction was sent and no receipt came in time. It may still be mined: wait for it, sign no other."""
 
-    def __init__(self, transaction: SignedTransaction, seconds: float) -> None:
+    def __init__(self, transaction: SignedTransaction, seconds: float, reason: str = "") -> None:
         self.transaction = transaction
         super().__init__(
-            f"transaction {transaction.tx_hash} has no receipt after {seconds:g} s and may still be mined: "
-            "wait for it again, do not send another in its place"
+            f"transaction {transaction.tx_hash} has no receipt after {seconds:g} s{reason and f' ({reason})'} and may "
+            "still be mined: wait for it again, do not send another in its place"
         )
+
+
+class ReplacedError(LedgerError):
+    """Another transaction of the account took the nonce, so that this one can never be mined."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class Sender:
         try:
             self._rpc.request("eth_sendRawTransaction", hex_data(transaction.raw))
         except RpcError as error:
-            if any(text in error.detail.lower() for text in _ALREADY_THERE) and self._is_known(transaction):
+            if any(text in error.detail.lower() for text in _ALREADY_THERE):
                 return
             raise self._diagnosis.meaning(error, f"sending {transaction.tx_hash}") from error
 
@@ -135,22 +141,37 @@ class Sender:
 
         Raises:
             UnsettledError: the time is over.
-            LedgerError: another transaction took the nonce.
+            ReplacedError: another transaction took the nonce.
         """
         deadline = time.monotonic() + self._policy.receipt_seconds
         pause = 0.01
+        reason = ""
+        taken: list[float] = []  # when looks in a row found the nonce taken
         while True:
             try:
                 receipt = self._receipt(transaction)
-                if receipt is not None:
-                    self._settle(transaction)
-                    return receipt
-                self._send_again_if_lost(transaction)
-            except UnreachableError:
-                pass  # the deadline decides
+                if receipt is not None or self._is_known(transaction):
+                    taken.clear()
+                elif self._is_nonce_taken(transaction):
+                    taken.append(time.monotonic())
+                else:
+                    taken.clear()
+                    self.broadcast(transaction)
+            except LedgerError as error:
+                # A busy node or a full pool now may take it later, and another node may hold it: time decides.
+                reason, receipt = str(error), None
+            if receipt is not None:
+                self._settle(transaction)
+                return receipt
+            # One look is not enough: behind one address, one node may know of the block and the next not yet.
+            if len(taken) >= _LOOKS and taken[-1] - taken[0] >= _LOOKS * self._policy.poll_seconds:
+                self._settle(transaction)
+                raise ReplacedError(
+                    f"transaction {transaction.tx_hash} will never be mined: another one took nonce {transaction.nonce}"
+                )
             if time.monotonic() >= deadline:
                 self._unsettled[transaction.sender] = transaction
-                raise UnsettledError(transaction, self._policy.receipt_seconds)
+                raise UnsettledError(transaction, self._policy.receipt_seconds, reason)
             time.sleep(pause)
             pause = min(self._policy.poll_seconds, pause * 1.5)
 
@@ -204,16 +225,9 @@ class Sender:
                 return None
         return receipt
 
-    def _send_again_if_lost(self, transaction: SignedTransaction) -> None:
-        if self._is_known(transaction):
-            return
+    def _is_nonce_taken(self, transaction: SignedTransaction) -> bool:
         count = self._rpc.request("eth_getTransactionCount", transaction.sender, "latest")
-        if parse_quantity(count, "an account's nonce") > transaction.nonce and not self._is_known(transaction):
-            self._settle(transaction)
-            raise LedgerError(
-                f"transaction {transaction.tx_hash} will never be mined: another one took nonce {transaction.nonce}"
-            )
-        self.broadcast(transaction)
+        return parse_quantity(count, "an account's nonce") > transaction.nonce
 
     def _is_known(self, transaction: SignedTransaction) -> bool:
         return self._rpc.request("eth_getTransactionByHash", transaction.tx_hash) is not None

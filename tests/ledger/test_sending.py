@@ -1,0 +1,395 @@
+"""Whatever the network does to a transaction, it is sent as one and happens once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from web3.contract import Contract
+
+from fedproof.errors import ContractRejected, InputError, LedgerError
+from fedproof.ledger import Account, Chain, ReplacedError, SendingPolicy, UnsettledError, read_signed
+from fedproof.ledger.embedded.genesis import FAUCET_KEY
+from tests.ledger.conftest import PROBE, deploy_probe
+from tests.support.flaky import (
+    Exchange,
+    FlakyNode,
+    Handler,
+    content,
+    execute_then_drop,
+    execute_then_hang,
+    refusal,
+    result,
+    status,
+    swallow,
+)
+
+SEND = "eth_sendRawTransaction"
+POLICY = SendingPolicy(receipt_seconds=20.0, poll_seconds=0.05)
+HASTY = SendingPolicy(receipt_seconds=0.2, poll_seconds=0.02)
+
+
+@pytest.fixture
+def node() -> Iterator[FlakyNode]:
+    with FlakyNode() as flaky:
+        yield flaky
+
+
+def connect(node: FlakyNode, policy: SendingPolicy = POLICY, retries: int = 3) -> Chain:
+    return Chain.connect(node.url, timeout=0.5, retries=retries, policy=policy, pause=lambda _: None)
+
+
+@pytest.fixture
+def chain(node: FlakyNode) -> Iterator[Chain]:
+    with connect(node) as connected:
+        yield connected
+
+
+@pytest.fixture
+def alice(chain: Chain) -> Account:
+    return chain.new_account("alice")
+
+
+@pytest.fixture
+def probe(node: FlakyNode, chain: Chain, alice: Account) -> Contract:
+    deployed = deploy_probe(chain, alice)
+    node.seen.clear()
+    return deployed
+
+
+def sent_bytes(node: FlakyNode) -> set[str]:
+    """The different transactions that reached the node."""
+    return {params[0] for params in node.asked(SEND)}
+
+
+def stored(node: FlakyNode, probe: Contract) -> int:
+    """How often `store` has happened on the chain behind."""
+    query = {"address": probe.address, "fromBlock": "0x0", "toBlock": "latest"}
+    return len(node.chain.request("eth_getLogs", query))
+
+
+LOST: dict[str, Handler] = {
+    "time_out_after_broadcast": execute_then_hang,
+    "time_out_before_broadcast": Exchange.hang,
+    "hang_up_after_broadcast": execute_then_drop,
+    "hang_up_before_broadcast": Exchange.drop,
+    "garbage": content(b"<html>"),
+    "busy": status(503),
+    "swallowed": swallow,
+}
+
+
+@pytest.mark.parametrize("fault", LOST)
+@pytest.mark.parametrize("times", [1, 6])  # within one request's attempts, and beyond them
+def test_transaction_happens_once_after(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account, fault: str, times: int
+) -> None:
+    node.faults[SEND] = [LOST[fault]] * times
+    receipt = chain.transact(probe.functions.store(1, 2, b""), alice)
+    assert receipt.status == 1
+    assert len(sent_bytes(node)) == 1
+    assert stored(node, probe) == 1
+
+
+def test_time_out_is_no_second_send_even_for_a_caller_who_tries_again(
+    node: FlakyNode, probe: Contract, alice: Account
+) -> None:
+    node.faults[SEND] = [Exchange.hang, Exchange.hang, execute_then_hang]
+    node.faults["eth_getTransactionReceipt"] = [Exchange.hang]
+    with connect(node, HASTY, retries=0) as hasty:
+        function = hasty.contract_at(PROBE, probe.address).functions.store(1, 2, b"")
+        with pytest.raises(UnsettledError, match="may still be mined: wait for it again") as caught:
+            hasty.transact(function, alice)
+        hasty._sender._policy = POLICY
+        receipt = hasty.transact(function, alice)
+        assert receipt.tx_hash == caught.value.transaction.tx_hash
+        assert hasty.transact(function, alice).tx_hash != receipt.tx_hash  # settled: now it is another one
+    assert len(sent_bytes(node)) == 2
+    assert stored(node, probe) == 2
+
+
+def test_unsettled_transaction_goes_before_the_next(node: FlakyNode, probe: Contract, alice: Account) -> None:
+    node.faults[SEND] = [Exchange.drop] * 2
+    node.faults["eth_getTransactionReceipt"] = [status(503)] * 3
+    with connect(node, SendingPolicy(receipt_seconds=0.01, poll_seconds=0.02), retries=0) as hasty:
+        functions = hasty.contract_at(PROBE, probe.address).functions
+        with pytest.raises(UnsettledError):
+            hasty.transact(functions.store(1, 1, b""), alice)
+        node.faults.clear()
+        hasty._sender._policy = POLICY
+        second = hasty.transact(functions.store(2, 2, b""), alice)
+    keys = [int(log["topics"][2], 16) for log in node.chain.request("eth_getLogs", {"address": probe.address})]
+    assert keys == [1, 2]
+    assert second.block_number == int(node.chain.request("eth_blockNumber"), 16)
+
+
+def test_refused_transaction_is_not_sent_again(node: FlakyNode, chain: Chain, probe: Contract, alice: Account) -> None:
+    node.faults[SEND] = [refusal(-32000, "transaction underpriced")]
+    with pytest.raises(LedgerError, match="transaction underpriced"):
+        chain.transact(probe.functions.store(1, 1, b""), alice)
+    assert len(node.asked(SEND)) == 1
+    assert stored(node, probe) == 0
+    assert chain.transact(probe.functions.store(1, 1, b""), alice).status == 1
+
+
+def test_refusal_after_a_loss_is_waited_out(node: FlakyNode, chain: Chain, probe: Contract, alice: Account) -> None:
+    # The pool was full only when the bytes came again: they must not be given up, or another would take their place.
+    node.faults[SEND] = [swallow, refusal(-32000, "txpool is full"), refusal(-32000, "txpool is full")]
+    assert chain.transact(probe.functions.store(1, 1, b""), alice).status == 1
+    assert len(sent_bytes(node)) == 1
+
+
+def test_replaced_transaction_is_noticed(node: FlakyNode, chain: Chain, probe: Contract, alice: Account) -> None:
+    node.faults[SEND] = [swallow]
+    sent = chain.send(probe.functions.store(1, 1, b""), alice)
+    chain.broadcast(other := chain.prepare(probe.functions.store(2, 2, b""), alice))
+    assert sent.nonce == other.nonce
+    with pytest.raises(ReplacedError, match=f"another one took nonce {sent.nonce}"):
+        chain.wait(sent)
+    assert stored(node, probe) == 1
+
+
+def test_one_look_of_a_node_that_lags_is_not_believed(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account
+) -> None:
+    # The block is there, and this answer comes from a node that has not seen the transaction yet.
+    node.faults["eth_getTransactionReceipt"] = [result(None)] * 2
+    node.faults["eth_getTransactionByHash"] = [result(None)] * 2
+    assert chain.transact(probe.functions.store(1, 1, b""), alice).status == 1
+    assert len(sent_bytes(node)) == 1
+
+
+def test_crash_between_signing_and_sending_loses_nothing(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account
+) -> None:
+    saved = chain.prepare(probe.functions.store(1, 1, b"note"), alice, value=5).raw
+    assert stored(node, probe) == 0
+    with connect(node) as restarted:
+        again = read_signed(saved)
+        assert (again.sender, again.to, again.value) == (alice.address, probe.address, 5)
+        restarted.broadcast(again)
+        restarted.broadcast(again)
+        assert restarted.wait(again).status == 1
+    assert stored(node, probe) == 1
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x02", b"\x02\xc0", b"\x7f" * 40, bytes(range(200)), b"\xc0"])
+def test_damaged_saved_transaction_is_refused(raw: bytes) -> None:
+    with pytest.raises(InputError, match="not a signed transaction"):
+        read_signed(raw)
+
+
+class Reorganising:
+    """Orders a reorganisation when the receipt is asked for the n-th time."""
+
+    def __init__(self, node: FlakyNode, snapshot: str, at: int) -> None:
+        self.node, self.snapshot, self.at, self.count = node, snapshot, at, 0
+
+    def __call__(self, exchange: Exchange) -> None:
+        self.count += 1
+        if self.count == self.at:
+            assert self.node.chain.request("evm_revert", self.snapshot) is True
+        else:
+            self.node.chain.request("evm_mine")
+        exchange.answer()
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_reorganisation_is_survived_at(node: FlakyNode, chain: Chain, probe: Contract, alice: Account, at: int) -> None:
+    deep = SendingPolicy(confirmations=4, receipt_seconds=20.0, poll_seconds=0.02)
+    with connect(node, deep) as patient:
+        function = patient.contract_at(PROBE, probe.address).functions.store(1, 1, b"")
+        snapshot = node.chain.request("evm_snapshot")
+        node.faults["eth_getTransactionReceipt"] = [Reorganising(node, snapshot, at)] * 12
+        receipt = patient.transact(function, alice)
+    assert node.chain.request("evm_revert", snapshot) is False  # it did happen
+    assert stored(node, probe) == 1
+    assert len(sent_bytes(node)) == 1
+    mined = node.chain.request("eth_getTransactionReceipt", receipt.tx_hash)
+    assert (receipt.block_hash, receipt.block_number) == (mined["blockHash"], int(mined["blockNumber"], 16))
+    assert int(node.chain.request("eth_blockNumber"), 16) >= receipt.block_number + 4
+
+
+def test_receipt_is_not_believed_before_its_confirmations(node: FlakyNode, probe: Contract, alice: Account) -> None:
+    shallow = SendingPolicy(confirmations=1, receipt_seconds=0.3, poll_seconds=0.02)
+    with connect(node, shallow) as patient:
+        function = patient.contract_at(PROBE, probe.address).functions.store(1, 1, b"")
+        with pytest.raises(UnsettledError):
+            patient.transact(function, alice)
+        node.chain.request("evm_mine")
+        assert patient.transact(function, alice).status == 1
+    assert stored(node, probe) == 1
+
+
+def test_fee_over_the_limit_is_not_paid(node: FlakyNode, chain: Chain, probe: Contract, alice: Account) -> None:
+    function = probe.functions.store(1, 1, b"")
+    node.faults["eth_maxPriorityFeePerGas"] = [result(hex(10**15))]
+    with pytest.raises(LedgerError, match="wei per gas, the limit is 1000000000000"):
+        chain.transact(function, alice)
+    block = node.chain.request("eth_getBlockByNumber", "latest") | {"baseFeePerGas": hex(2 * 10**12)}
+    node.faults["eth_getBlockByNumber"] = [result(block)]
+    with pytest.raises(LedgerError, match="wei per gas"):
+        chain.transact(function, alice)
+    node.faults["eth_getBlockByNumber"] = [result({"number": "0x1"})]
+    node.faults["eth_gasPrice"] = [result(hex(2 * 10**12))]
+    with pytest.raises(LedgerError, match="wei per gas"):
+        chain.transact(function, alice)
+    assert node.asked(SEND) == []
+
+
+def test_chain_without_base_fee_gets_the_old_kind_of_transaction(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account
+) -> None:
+    block = node.chain.request("eth_getBlockByNumber", "latest")
+    node.faults["eth_getBlockByNumber"] = [result({name: block[name] for name in block if name != "baseFeePerGas"})]
+    node.faults["eth_gasPrice"] = [result(hex(3 * 10**9))]
+    assert chain.transact(probe.functions.store(1, 1, b""), alice).status == 1
+    assert bytes.fromhex(node.asked(SEND)[0][0][2:])[0] >= 0xC0  # a bare RLP list
+
+
+def test_node_without_priority_fee_method(node: FlakyNode, chain: Chain, probe: Contract, alice: Account) -> None:
+    node.faults["eth_maxPriorityFeePerGas"] = [refusal(-32601, "method not found")]
+    assert chain.transact(probe.functions.store(1, 1, b""), alice).status == 1
+
+
+def test_two_threads_of_one_account_take_two_nonces(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account
+) -> None:
+    receipts: list[Any] = []
+
+    def work(key: int) -> None:
+        receipts.append(chain.transact(probe.functions.store(key, key, b""), alice, gas=300_000))
+
+    threads = [threading.Thread(target=work, args=(key,)) for key in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({receipt.tx_hash for receipt in receipts}) == 4
+    assert stored(node, probe) == 4
+
+
+# -- what a node may get wrong --
+
+
+@pytest.mark.parametrize("answer", [5, "0x", {}, {"blockNumber": "0x1"}, {"blockNumber": "0x1", "status": "yes"}])
+def test_malformed_receipt_is_refused(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account, answer: Any
+) -> None:
+    sent = chain.send(probe.functions.store(1, 1, b""), alice)
+    node.faults["eth_getTransactionReceipt"] = [result(answer)] * 500
+    chain._sender._policy = HASTY
+    with pytest.raises(LedgerError):
+        chain.wait(sent)
+
+
+@pytest.mark.parametrize("field", ["transactionHash", "blockHash", "gasUsed", "logs"])
+def test_receipt_without_a_field_is_refused(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account, field: str
+) -> None:
+    sent = chain.send(probe.functions.store(1, 1, b""), alice)
+    receipt = node.chain.request("eth_getTransactionReceipt", sent.tx_hash)
+    del receipt[field]
+    node.faults["eth_getTransactionReceipt"] = [result(receipt)]
+    with pytest.raises(LedgerError):
+        chain.wait(sent)
+
+
+def test_logs_of_another_contract_are_refused(node: FlakyNode, chain: Chain, probe: Contract, alice: Account) -> None:
+    other = deploy_probe(chain, alice)
+    chain.transact(other.functions.store(1, 1, b""), alice)
+    logs = node.chain.request("eth_getLogs", {"address": other.address})
+    assert len(logs) == 1
+    for answer in (logs, "0x", [None], [{}], [logs[0] | {"topics": ["0x00"]}]):
+        node.faults["eth_getLogs"] = [result(answer)]
+        with pytest.raises(LedgerError):
+            chain.events(probe, "Stored")
+
+
+def test_logs_outside_the_asked_blocks_are_refused(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account
+) -> None:
+    receipt = chain.transact(probe.functions.store(1, 1, b""), alice)
+    chain.mine()
+    node.faults["eth_getLogs"] = [result(node.chain.request("eth_getLogs", {"address": probe.address}))]
+    with pytest.raises(LedgerError, match="logs that were not asked for"):
+        chain.events(probe, "Stored", from_block=receipt.block_number + 1)
+
+
+def test_log_search_is_cut_where_the_node_limits_it(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account
+) -> None:
+    numbers = [chain.transact(probe.functions.store(key, key, b""), alice).block_number for key in range(5)]
+    widths: list[int] = []
+
+    def limited(exchange: Exchange) -> None:
+        query = exchange.body["params"][0]
+        widths.append(int(query["toBlock"], 16) - int(query["fromBlock"], 16) + 1)
+        if widths[-1] > 3:
+            refusal(-32005, "eth_getLogs is limited to a 3 block range")(exchange)
+        else:
+            exchange.answer()
+
+    node.faults["eth_getLogs"] = [limited] * 100
+    assert [event.block_number for event in chain.events(probe, "Stored")] == numbers
+    assert max(widths) > 3 >= min(widths)
+    node.faults["eth_getLogs"] = [refusal(-32000, "unsupported")]
+    with pytest.raises(LedgerError, match="unsupported"):
+        chain.events(probe, "Stored")
+
+
+def test_reason_of_a_failure_is_found_without_a_trace(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account
+) -> None:
+    # A node that neither puts the reason into the receipt nor traces: the call is tried again on its block's state.
+    sent = chain.send(probe.functions.refuse(9), alice, gas=100_000)
+    receipt = node.chain.request("eth_getTransactionReceipt", sent.tx_hash)
+    del receipt["revertReason"]
+    node.faults["eth_getTransactionReceipt"] = [result(receipt)]
+    with pytest.raises(ContractRejected, match="Refused") as caught:
+        chain.wait(sent)
+    assert caught.value.arguments == (alice.address, 9)
+    assert len(node.asked("debug_traceTransaction")) == 1
+
+
+# -- a public network --
+
+
+@pytest.fixture
+def public() -> Iterator[FlakyNode]:
+    with FlakyNode(is_public=True) as flaky:
+        yield flaky
+
+
+def test_public_network_is_not_for_development(public: FlakyNode) -> None:
+    with connect(public) as chain:
+        assert not chain.is_development
+        for attempt in (lambda: chain.mine(), lambda: chain.dev, lambda: chain.hold_mining().__enter__()):
+            with pytest.raises(LedgerError, match="is not a development chain"):
+                attempt()
+        with pytest.raises(LedgerError, match="gives no money away"):
+            chain.new_account("alice")
+        fresh = chain.new_account("alice", funded=False)
+        assert fresh != chain.new_account("alice", funded=False)  # a key that follows from a name is no secret
+        assert chain.balance(fresh.address) == 0
+
+
+def test_public_network_is_waited_for(public: FlakyNode) -> None:
+    with connect(public) as chain:
+        with pytest.raises(LedgerError, match="block 5 did not come within"):
+            chain.wait_until_block(5, seconds=0.1)
+        miner = threading.Timer(0.1, public.chain.request, ("anvil_mine", "0x5"))
+        miner.start()
+        chain.wait_until_block(5)
+        miner.join()
+        assert chain.block_number() == 5
+
+
+def test_public_network_takes_transactions_of_a_given_key(public: FlakyNode) -> None:
+    with connect(public) as chain:
+        rich = chain.account_from_key(FAUCET_KEY)
+        probe = deploy_probe(chain, rich)
+        assert chain.transact(probe.functions.store(1, 2, b""), rich).status == 1
+        assert chain.call(probe.functions.values(1)) == 2
