@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fedproof.data import Table, load
 from fedproof.data.limits import MAX_FEATURES, MAX_FILE_BYTES, MAX_LINE_BYTES
+from fedproof.data.numbers import NumberColumns
 from fedproof.errors import InputError
 
 ROWS = [f"{i}.5,{100 - i},{i % 2}" for i in range(40)]
@@ -71,6 +72,7 @@ BAD = {
     "latin_1": (changed(6, "1,2,0").replace(b"dose", b"d\xf6se"), ["row 1:", "not UTF-8"]),
     "latin_1_later": (table()[:-2] + b"\xe9\n", ["row 41:", "not UTF-8"]),
     "utf_16": (table().decode().encode("utf-16"), ["not UTF-8 but UTF-16"]),
+    "pdf": (b"%PDF-1.7\n" + table(), ["binary file, not CSV", "export"]),
     "zip": (b"PK\x03\x04" + bytes(100), ["binary file", "export"]),
     "zero_bytes": (b"age,label\n1,0\n\0\0\n", ["row 3:", "binary file", "export"]),
     "many_columns": (",".join(f"c{i}" for i in range(MAX_FEATURES + 2)).encode(), ["row 1:", "limit is 4095 features"]),
@@ -118,13 +120,44 @@ def test_rejects_a_huge_file_without_reading_it(tmp_path: Path) -> None:
         load(path)
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MAX_ROWS", 39), ("MAX_VALUES", 77)])
-def test_rejects_too_many_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+LIMITS = {
+    "MAX_FILE_BYTES": (len(table()), "has 0 MiB; the limit is"),
+    "MAX_LINE_BYTES": (len("age,dose,label\n"), "row 1: the line is longer"),
+    "MAX_FEATURES": (2, "row 1: 3 columns; the limit is 1 features"),
+    "MAX_ROWS": (40, "row 41: more than"),
+    "MAX_VALUES": (80, "row 41: more than"),
+}
+
+
+@pytest.mark.parametrize(("limit", "least", "message"), [(k, *v) for k, v in LIMITS.items()], ids=LIMITS.keys())
+def test_a_limit_admits_itself_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, least: int, message: str
+) -> None:
     path = tmp_path / "ward.csv"
     path.write_bytes(table())
-    monkeypatch.setattr(f"fedproof.data.csvfile.{limit}", value)
-    with pytest.raises(InputError, match=r"row 41: more than"):
+    monkeypatch.setattr(f"fedproof.data.csvfile.{limit}", least)
+    assert load(path).rows == 40
+    monkeypatch.setattr(f"fedproof.data.csvfile.{limit}", least - 1)
+    with pytest.raises(InputError) as caught:
         load(path)
+    assert message in str(caught.value)
+
+
+def test_the_largest_magnitude_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "ward.csv"
+    path.write_bytes(changed(3, "1e100,-1e100,0"))
+    assert load(path).features[1].tolist() == [1e100, -1e100]
+    path.write_bytes(changed(4, "1e100,bad,0"))  # the search for the culprit passes over it
+    with pytest.raises(InputError, match=r"row 4, column 'dose'"):
+        load(path)
+
+
+def test_text_is_converted_as_soon_as_a_chunk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fedproof.data.numbers.CHUNK_CELLS", 4)
+    columns = NumberColumns(tmp_path, ("a", "b"))
+    columns.add(2, ["1", "x"])
+    with pytest.raises(InputError, match=r"row 2, column 'b'"):
+        columns.add(3, ["1", "2"])
 
 
 def test_rejects_a_path_that_is_no_file(tmp_path: Path) -> None:
@@ -163,6 +196,26 @@ def test_rejects_an_unknown_label_option(tmp_path: Path) -> None:
     path.write_bytes(table())
     with pytest.raises(InputError, match=r"row 1: no label column 'outcome'; the columns are 'age', 'dose', 'label'"):
         load(path, label="outcome")
+
+
+@pytest.mark.parametrize(("count", "listed"), [(10, "'c9'"), (11, "'c9', ...")])
+def test_at_most_ten_columns_are_listed(tmp_path: Path, count: int, listed: str) -> None:
+    path = tmp_path / "ward.csv"
+    path.write_text(",".join(f"c{i}" for i in range(count)) + "\n")
+    with pytest.raises(InputError) as caught:
+        load(path, label="outcome")
+    assert str(caught.value).endswith(f"'c8', {listed}")
+
+
+@pytest.mark.parametrize(("count", "listed"), [(20, "'19'"), (21, "21 different values")])
+def test_at_most_twenty_classes_are_listed(tmp_path: Path, count: int, listed: str) -> None:
+    path = tmp_path / "ward.csv"
+    path.write_bytes(table(rows=[f"1,2,{i % count}" for i in range(40)]))
+    for positive in (None, "ill"):
+        with pytest.raises(InputError) as caught:
+            load(path, positive=positive)
+        assert listed in str(caught.value)
+        assert ("option positive" in str(caught.value)) == (positive is not None or count == 20)
 
 
 def test_rejects_an_unknown_positive_class(tmp_path: Path) -> None:

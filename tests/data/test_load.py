@@ -99,6 +99,11 @@ def test_number_labels_are_ordered_as_numbers_and_spelling_does_not_matter(tmp_p
     assert load(path, positive="9.0").class_names == ("10", "9")
 
 
+def test_a_class_that_looks_like_a_number_keeps_its_name_among_words(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "x,y", [f"{i},{('1.0', 'many')[i % 2]}" for i in range(32)])
+    assert load(path, positive="1.0").class_names == ("many", "1.0")
+
+
 def test_positive_turns_two_classes_round(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "x,y", [f"{i},{'no' if i % 2 else 'yes'}" for i in range(32)])
     np.testing.assert_array_equal(load(path, positive="no").labels, 1 - load(path).labels)

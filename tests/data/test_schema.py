@@ -127,9 +127,9 @@ def test_rejects_encoding_beyond_the_limit() -> None:
 
 
 def test_rejects_lists_where_tuples_are_needed() -> None:
-    with pytest.raises(InputError, match=r"features must be"):
+    with pytest.raises(InputError, match=r"features must be 1 to 4095 names"):
         Schema("a", ["age"], (0.0,), (1.0,), ("no", "yes"), 32)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"centre must hold"):
+    with pytest.raises(InputError, match=r"centre must hold one number for each"):
         Schema("a", ("age",), np.zeros(1), (1.0,), ("no", "yes"), 32)  # type: ignore[arg-type]
 
 

@@ -59,9 +59,11 @@ def test_rejects_bad_table_in_one_line(change: dict[str, Any], message: str) -> 
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MAX_ROWS", 2), ("MAX_FEATURES", 1), ("MAX_VALUES", 5)])
-def test_rejects_table_beyond_a_limit(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+@pytest.mark.parametrize(("limit", "value"), [("MAX_ROWS", 3), ("MAX_FEATURES", 2), ("MAX_VALUES", 6)])
+def test_a_limit_admits_itself_and_no_more(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
     monkeypatch.setattr(f"fedproof.data.table.{limit}", value)
+    assert Table(**good()).rows == 3
+    monkeypatch.setattr(f"fedproof.data.table.{limit}", value - 1)
     with pytest.raises(InputError, match=r"3 rows and 2 features; it may have"):
         Table(**good())
 
@@ -85,6 +87,12 @@ def test_integers_become_float64_and_labels_int64() -> None:
         **good() | {"features": np.arange(6, dtype=np.uint8).reshape(3, 2), "labels": np.array([0, 1, 1], np.uint8)}
     )
     assert (table.features.dtype, table.labels.dtype) == (np.float64, np.int64)
+
+
+def test_the_largest_magnitude_and_the_longest_name_are_taken() -> None:
+    assert Table(**good() | {"features": value(0, 0, -1e100), "name": "n" * 128}).features[0, 0] == -1e100
+    with pytest.raises(InputError, match=r"n\.\.\.' is not a usable table name"):
+        Table(**good() | {"name": "n" * 129})
 
 
 def test_repr_holds_no_value() -> None:

@@ -63,7 +63,7 @@ def read_csv(path: Path, label: str | None = None) -> CsvContents:
         if len(cells) != len(names):
             count = f"it has {len(cells)} cells, the header has {len(names)}"
             raise fault(path, number, f"{count}; correct the row, or quote cells that contain a comma")
-        if len(file_rows) == MAX_ROWS or len(file_rows) * len(feature_names) > MAX_VALUES:
+        if len(file_rows) == MAX_ROWS or (len(file_rows) + 1) * len(feature_names) > MAX_VALUES:
             raise fault(path, number, f"more than {MAX_ROWS} records or {MAX_VALUES} values; split the file")
         cell = cells.pop(label_index).strip()
         if cell.lower() in ("", "nan"):
