@@ -14,7 +14,7 @@ from fedproof.learning.fixed import TrainingSpec
 from fedproof.learning.model import GlobalModel, TaskDescription
 
 SPEC = TrainingSpec(64, 5)
-DESCRIPTION = TaskDescription("wine", "aa" * 32, "bb" * 32, "cc" * 32, SPEC, "dd" * 32, ("ee" * 32,))
+DESCRIPTION = TaskDescription("wine", "aa" * 32, "bb" * 32, "cc" * 32, SPEC, "dd" * 32)
 
 
 def test_documents_come_back_as_they_went() -> None:
@@ -35,7 +35,7 @@ def test_two_seeds_are_two_starts() -> None:
     "change",
     [
         {"version": 2}, {"rows": 33}, {"rows": 2**40}, {"rows": True}, {"rows": 64.0}, {"batch": 64},
-        {"inverse_learning_rate": 10}, {"model": "tree"}, {"extra": 1}, {"worker_keys": [1]}, {"statement": "bounded"},
+        {"inverse_learning_rate": 10}, {"model": "tree"}, {"extra": 1}, {"name": 1}, {"statement": "bounded"},
     ],
 )  # fmt: skip
 def test_refuses_another_task(change: dict[str, object]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
+from eth_utils.address import to_checksum_address
 from web3.contract import Contract
 
 from fedproof import _core
@@ -59,26 +60,31 @@ def decoded_call(chain: Chain, contract: Contract, tx_hash: str) -> tuple[str, d
     return str(function.fn_name), dict(arguments)
 
 
-def check_code(chain: Chain, contracts: dict[str, str]) -> str:
-    """The contracts run the code that this package ships, immutables and library addresses aside."""
-    for name, address in contracts.items():
+def check_code(chain: Chain, contracts: Mapping[str, tuple[str, str]]) -> str:
+    """The contracts were made by exactly the creation code that this package ships.
+
+    Args:
+        contracts: by artifact name, the address and the hash of the transaction that made it.
+    """
+    for name, (address, tx_hash) in contracts.items():
         shipped = load_artifact(name)
+        given = chain.transaction_input(tx_hash)
+        libraries = {
+            library: to_checksum_address(given[places[0]["start"] : places[0]["start"] + 20])
+            for file in shipped.link_references.values()
+            for library, places in file.items()
+        }
+        made = chain.receipt(tx_hash).contract_address
         require(
-            shipped.matches(chain.code_at(address)), f"the code at {address} is not the {name} that this package ships"
+            made == address and given.startswith(shipped.linked(libraries)),
+            f"the contract at {address} was not made from the {name} that this package ships",
         )
+        for library, at in libraries.items():
+            code = bytes.fromhex(load_artifact(library).deployed_bytecode)
+            # a library's code begins with PUSH20 of its own address
+            expected = code[:1] + bytes.fromhex(at[2:]) + code[21:]
+            require(chain.code_at(at) == expected, f"the library at {at} is not the {library} that this package ships")
     return f"{len(contracts)} contracts run exactly the code that this package ships"
-
-
-@dataclass(frozen=True)
-class AuditedKeys:
-    """Verifying keys by statement, each held against the circuit that this package compiles."""
-
-    by_statement: dict[str, VerifyingKey]
-
-    @property
-    def development(self) -> bool:
-        """Whether any of them was made by one dealer."""
-        return any(key.development for key in self.by_statement.values())
 
 
 def check_keys(spec: TrainingSpec, srs: _core.Srs, keys: dict[str, VerifyingKey]) -> str:

@@ -217,7 +217,6 @@ def _open_task(
         start=d.store.put(model.encode()),
         spec=d.spec,
         srs=d.store.put(d.srs.to_bytes()),
-        worker_keys=tuple(worker.hpke_public.hex() for worker in workers),
     )
     task = world.federation.open_task(
         world.operator,
@@ -308,7 +307,6 @@ def _round(
 
 def _write_public(world: World) -> None:
     """The chain and the pointers that an auditor starts from."""
-    market = world.deployment.market.addresses
     public = world.folder / "public"
     write_json(public / "chain.json", world.chain.export())
     write_json(
@@ -317,10 +315,7 @@ def _write_public(world: World) -> None:
             "version": MANIFEST_VERSION,
             "embedded": world.embedded,
             "chain_id": world.chain.chain_id,
-            "token": market.token,
-            "vault": market.vault,
-            "registry": market.registry,
-            "federation": world.federation.address,
+            "contracts": {name: list(made) for name, made in world.deployments.items()},
             "task": world.task_id,
         },
     )

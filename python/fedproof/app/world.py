@@ -54,6 +54,7 @@ class World:
     federation: Federation
     figures: dict[str, KeyFigures]
     embedded: bool
+    deployments: dict[str, tuple[str, str]]
     task_id: int = 0
     states: list[StateFile] = field(default_factory=list)
 
@@ -142,12 +143,19 @@ def build(folder: Path, spec: TrainingSpec, keyring: Keyring, rpc: str | None, t
     except BaseException:
         chain.close()
         raise
+    addresses = {
+        "AccessToken": market.addresses.token,
+        "NoteVault": market.addresses.vault,
+        "DatasetRegistry": market.addresses.registry,
+        "Federation": federation.address,
+    }
+    deployments: dict[str, tuple[str, str]] = {name: (at, chain.deployment_receipt(at).tx_hash) for name, at in addresses.items()}
     store = BlobStore.open(str(folder / "public" / "blobs"))
     deployment = Deployment(market, store, srs, spec, class_id, keys)
     teller.step(
         f"contracts on chain {chain.chain_id}: token, vault, registry, federation; capacity class {class_id} registered"
     )
-    return World(folder, chain, operator, deployment, federation, figures, rpc is None)
+    return World(folder, chain, operator, deployment, federation, figures, rpc is None, deployments)
 
 
 def write_json(path: Path, document: Any) -> None:

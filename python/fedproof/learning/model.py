@@ -51,7 +51,6 @@ class TaskDescription:
         start: content id of the public model that round 1 trains on.
         spec: capacity class, epochs and scales.
         srs: content id of the powers of tau.
-        worker_keys: HPKE public keys of the committee in its order, in hex; the chain holds their hashes.
     """
 
     name: str
@@ -60,7 +59,6 @@ class TaskDescription:
     start: str
     spec: TrainingSpec
     srs: str
-    worker_keys: tuple[str, ...]
 
     def encode(self) -> bytes:
         """Canonical JSON."""
@@ -74,7 +72,6 @@ class TaskDescription:
                 "test": self.test,
                 "start": self.start,
                 "srs": self.srs,
-                "worker_keys": list(self.worker_keys),
                 "rows": self.spec.rows,
                 "columns": self.spec.columns,
                 "epochs": self.spec.epochs,
@@ -99,10 +96,8 @@ class TaskDescription:
             "version", "rows", "columns", "epochs", "mask_count", "batch", "inverse_learning_rate",
             "delta_fraction_bits", "logit_fraction_bits", "logit_limit",
         )  # fmt: skip
-        fields = dict.fromkeys(text, str) | dict.fromkeys(numbers, int) | {"worker_keys": list}
+        fields = dict.fromkeys(text, str) | dict.fromkeys(numbers, int)
         d = _parse(blob, "task description", fields)
-        if not all(type(key) is str for key in d["worker_keys"]):
-            raise InputError("task description: worker_keys must be text")
         if (d["model"], d["statement"], d["batch"], d["inverse_learning_rate"]) != (
             KIND, "proof of training", BATCH, INVERSE_LEARNING_RATE,
         ):  # fmt: skip
@@ -111,7 +106,7 @@ class TaskDescription:
             d["rows"], d["columns"], d["epochs"], d["mask_count"],
             d["delta_fraction_bits"], d["logit_fraction_bits"], d["logit_limit"],
         )  # fmt: skip
-        return cls(d["name"], d["schema"], d["test"], d["start"], spec, d["srs"], tuple(d["worker_keys"]))
+        return cls(d["name"], d["schema"], d["test"], d["start"], spec, d["srs"])
 
 
 @dataclass(frozen=True, eq=False)

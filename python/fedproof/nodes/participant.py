@@ -16,7 +16,7 @@ import numpy as np
 from fedproof import _core
 from fedproof.errors import SealingError, StateError
 from fedproof.learning import sgd
-from fedproof.learning.model import GlobalModel
+from fedproof.learning.model import GlobalModel, TaskDescription
 from fedproof.ledger import Account, Receipt
 from fedproof.ledger.federation import Federation, TaskInfo, Update
 from fedproof.nodes.holder import OpenedDataset
@@ -59,19 +59,38 @@ class Participant:
         self.state = state
         self.opened = opened
 
-    def enrol(self, task: int) -> Receipt:
-        """Publish C_X' = C_X + Com(m) with fresh masks, and take the dataset's slot in the task."""
+    def check_task(self, task: TaskInfo) -> None:
+        """Refuse a task that is not what its description says, before anything is signed or published.
+
+        Raises:
+            StateError: keys, scales, start or thresholds are not those that this node would train under.
+        """
+        d, params = self.deployment, task.params
+        description = TaskDescription.decode(d.store.get(params.description.hex()))
+        start = GlobalModel.decode(d.store.get(description.start))
+        for name, address in (("training", params.training_key), ("aggregation", params.aggregation_key)):
+            if d.market.verifying_key(address) != d.keys[name].verifying:
+                raise StateError(f"task {task.task_id}: its {name} key is not the one of this node's circuit")
+        if description.spec != d.spec or params.mask_count != d.spec.mask_count:
+            raise StateError(f"task {task.task_id}: its description names another capacity class or other scales")
+        if d.srs.commit(weight_vector(start.weights)) != params.model:
+            raise StateError(f"task {task.task_id}: the start model is not the one that the chain committed to")
+        if params.min_updates < 2 or len(task.workers) < 2 * params.threshold + 1:
+            raise StateError(f"task {task.task_id}: its minimum or its committee would not hide an update")
+
+    def enrol(self, task: TaskInfo) -> Receipt:
+        """Check the task, publish C_X' = C_X + Com(m) with fresh masks, and take the dataset's slot under its terms."""
+        self.check_task(task)
         d = self.deployment
         known: dict[str, Any] = dict(self.state.get("enrolments", {}))
-        if str(task) not in known:
-            masks = _core.fr_random(d.spec.mask_count)
-            known[str(task)] = {"masks": _core.fr_to_bytes(masks).hex(), "spent": 0}
+        if str(task.task_id) not in known:
+            fresh = _core.fr_random(d.spec.mask_count)
+            known[str(task.task_id)] = {"masks": _core.fr_to_bytes(fresh).hex(), "spent": 0}
             self.state.put(enrolments=known)
-        masks = self._masks(task)
-        shifted = d.srs.commit(masks)
-        at_d = d.srs.commit(masks, d.layout.masks)
+        masks = self._masks(task.task_id)
+        masked = _core.g1_add(self.opened.commitment, d.srs.commit(masks, d.layout.masks))
         return self.federation.enrol(
-            self.account, task, self.opened.dataset_id, _core.g1_add(self.opened.commitment, at_d), shifted
+            self.account, task.task_id, self.opened.dataset_id, masked, d.srs.commit(masks), task.terms
         )
 
     def _masks(self, task: int) -> FrArray:

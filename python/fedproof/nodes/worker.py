@@ -18,6 +18,7 @@ from fedproof.ledger import Account, Receipt
 from fedproof.ledger.federation import Aggregate, Federation, TaskInfo, Update
 from fedproof.nodes.params import Deployment
 from fedproof.nodes.state import StateFile
+from fedproof.proving.keys import VerifyingKey
 from fedproof.proving.linked import check_linked, prove_linked
 from fedproof.proving.transcript import (
     Challenges,
@@ -77,6 +78,42 @@ def sealed_share(store: BlobStore, update: Update, index: int, members: int) -> 
             f"the index of sealed shares of {update.participant} has {len(ids)} bytes for {members} workers"
         )
     return store.get(ids[32 * (index - 1) : 32 * index].hex())
+
+
+def check_aggregate(
+    federation: Federation,
+    key: VerifyingKey,
+    task: TaskInfo,
+    round_number: int,
+    updates: Sequence[Update],
+    aggregate: Aggregate,
+    sender: str,
+) -> None:
+    """Verify an aggregation proof: C_W' is the rounded average of exactly these updates (protocol, section 5).
+
+    Raises:
+        ProofError: it does not hold.
+    """
+    count = sum(update.rows for update in updates)
+    challenges = aggregation_challenges(
+        aggregation_pre(
+            chain_id=federation.chain.chain_id,
+            federation=federation.address,
+            task=task.task_id,
+            round_number=round_number,
+            sender=sender,
+            circuit_id=key.circuit_id,
+            digests=[federation.update_digest(task.task_id, round_number, update) for update in updates],
+            total_rows=count,
+            model=task.model,
+            new_model=aggregate.new_model,
+            d=aggregate.proof.d,
+        )
+    )
+    step = _core.g1_add(aggregate.new_model, _core.g1_neg(task.model))
+    points = b"".join(update.update for update in updates) + step
+    rest = _core.g1_msm(points, _core.fr_from_ints([*(update.rows for update in updates), -count]))
+    check_linked(key, [count], challenges, aggregate.proof, [step, rest])
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,6 +307,19 @@ class Worker:
             challenge,
         )
         return Aggregate(new_model=new_model, content_id=content_id, proof=proof)
+
+    def check_aggregate(
+        self, task: TaskInfo, round_number: int, updates: Sequence[Update], aggregate: Aggregate
+    ) -> None:
+        """Verify an aggregation proof of this worker, from what the chain will hold.
+
+        Raises:
+            ProofError: it does not hold.
+        """
+        check_aggregate(
+            self.federation, self.deployment.keys["aggregation"].verifying, task, round_number, updates, aggregate,
+            self.account.address,
+        )  # fmt: skip
 
     def finalize(self, task: TaskInfo, updates: Sequence[Update], aggregate: Aggregate) -> Receipt:
         """Settle the round: one transaction verifies all training proofs and the aggregation proof."""
