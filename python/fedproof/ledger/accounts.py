@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from eth_account import Account as EthAccount
@@ -14,21 +13,34 @@ from eth_utils.crypto import keccak
 from fedproof.errors import InputError
 
 
-@dataclass(frozen=True)
 class Account:
-    """An address with the key that signs for it."""
+    """An address with the key that signs for it. Two accounts are equal if their addresses are.
 
-    address: ChecksumAddress
-    name: str = field(default="", compare=False)
-    _signer: LocalAccount = field(repr=False, compare=False, kw_only=True)
+    Not a dataclass: those are taken apart by `asdict`, key and all.
+    """
+
+    __slots__ = ("_signer", "address", "name")
+
+    def __init__(self, signer: LocalAccount, name: str = "") -> None:
+        self.address: ChecksumAddress = signer.address
+        self.name = name
+        self._signer = signer
 
     def sign(self, transaction: Mapping[str, Any]) -> bytes:
         """The raw signed transaction (RFC 6979: the same input gives the same bytes)."""
         return bytes(self._signer.sign_transaction(dict(transaction)).raw_transaction)
 
+    def __repr__(self) -> str:
+        return f"Account({self.address!r}, name={self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Account) and other.address == self.address
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
     def __reduce__(self) -> str:
-        # The dataclass would carry its key wherever it is pickled to.
-        raise TypeError("an account cannot be pickled: it holds a key")
+        raise TypeError("an account cannot be pickled or copied: it holds a key")
 
 
 def account_from_key(key: bytes | str, name: str = "") -> Account:
@@ -44,7 +56,7 @@ def account_from_key(key: bytes | str, name: str = "") -> Account:
         signer = None
     if signer is None or len(raw) != 32:
         raise InputError("not a private key: give 32 bytes as 64 hexadecimal digits") from None
-    return Account(signer.address, name, _signer=signer)
+    return Account(signer, name)
 
 
 def development_account(name: str) -> Account:

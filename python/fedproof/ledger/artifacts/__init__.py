@@ -70,7 +70,7 @@ class Artifact:
                 link_references=raw["linkReferences"],
                 source_hash=raw["sourceHash"],
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LedgerError(f"contract artifact {name} is damaged: run `make contracts`") from error
         if artifact.name != name:
             raise LedgerError(f"contract artifact {name} is of contract {artifact.name}: run `make contracts`")
