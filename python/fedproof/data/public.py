@@ -10,10 +10,17 @@ from fedproof.data.table import Table
 from fedproof.errors import InputError
 
 VERSION = 1
+FIELDS = frozenset({"version", "name", "feature_names", "class_names", "features", "labels"})
+MAX_BYTES = 16 << 20
+"""JSON takes some twenty times its length while it is read, and the blob may come from anyone."""
 
 
 def encode_table(table: Table) -> bytes:
-    """Canonical JSON of a public table; floats in their shortest exact form."""
+    """Canonical JSON of a public table; floats in their shortest exact form.
+
+    Raises:
+        InputError: more than 16 MiB.
+    """
     document = {
         "version": VERSION,
         "name": table.name,
@@ -22,21 +29,32 @@ def encode_table(table: Table) -> bytes:
         "features": table.features.tolist(),
         "labels": table.labels.tolist(),
     }
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    blob = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    if len(blob) > MAX_BYTES:
+        raise InputError(
+            f"public table: {len(blob) >> 20} MiB; the limit is {MAX_BYTES >> 20}: use a smaller test part"
+        )
+    return blob
 
 
 def decode_table(blob: bytes) -> Table:
-    """Read a public table.
+    """Read a public table; only the canonical form is taken, so nothing is converted on the way.
 
     Raises:
-        InputError: not this format and version, or values that a table refuses.
+        InputError: too long, not this format and version, or values that a table refuses.
     """
+    if len(blob) > MAX_BYTES:
+        raise InputError(f"public table: {len(blob) >> 20} MiB; the limit is {MAX_BYTES >> 20}")
     try:
         d = json.loads(blob)
-        if d["version"] != VERSION or set(d) != {"version", "name", "feature_names", "class_names", "features", "labels"}:
+        if d["version"] != VERSION or set(d) != FIELDS:
             raise InputError("public table: another version or other fields than this build knows")
         features = np.array(d["features"], dtype=np.float64)
         labels = np.array(d["labels"], dtype=np.int64)
-        return Table(d["name"], features, tuple(d["feature_names"]), labels, tuple(d["class_names"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        table = Table(d["name"], features, tuple(d["feature_names"]), labels, tuple(d["class_names"]))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise InputError("public table: damaged; fetch the blob again") from None
+    # a label of 0.5 or a number in quotes would have been converted without a word
+    if encode_table(table) != blob:
+        raise InputError("public table: not in canonical form; fetch the blob again")
+    return table
