@@ -133,6 +133,12 @@ def test_rejects_lists_where_tuples_are_needed() -> None:
         Schema("a", ("age",), np.zeros(1), (1.0,), ("no", "yes"), 32)  # type: ignore[arg-type]
 
 
+def test_the_limit_of_bytes_admits_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = GOOD.encode()
+    monkeypatch.setattr("fedproof.data.schema.MAX_SCHEMA_BYTES", len(data))
+    assert Schema.decode(data).encode() == data
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.tuples(st.integers(0, 200), st.binary(max_size=4))))
 def test_any_bytes_give_the_schema_they_encode_or_an_input_error(case: bytes | tuple[int, bytes]) -> None:
@@ -249,6 +255,13 @@ def test_a_constant_feature_gets_scale_one_and_a_warning(value: float) -> None:
     )
     np.testing.assert_array_equal(schema.quantise(np.array([[value, 0.0]]))[0, 0], 0)
     assert Schema.decode(schema.encode()) == schema
+
+
+def test_a_constant_whose_mean_rounds_away_from_it_is_still_constant() -> None:
+    value = 0.49543508709194095
+    assert math.fsum([value] * 3) / 3 != value
+    schema = Schema.from_public(table([[value]] * 3), 32)
+    assert (schema.centre, schema.scale, schema.constant) == ((value,), (1.0,), ("c0",))
 
 
 def test_a_spread_below_float_precision_counts_as_constant() -> None:
