@@ -26,8 +26,14 @@ class FullDisk(MemoryFileSystem):
     cachable = False
     full_when: str | None = None
 
+    def __init__(self) -> None:
+        super().__init__(global_store=False)
+        self.written: list[str] = []
+
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
         file = super()._open(path, mode, **kwargs)
+        if mode == "wb":
+            self.written.append(path)
         if self.full_when == "writing" and mode == "wb":
             whole_write = file.write
 
@@ -39,6 +45,8 @@ class FullDisk(MemoryFileSystem):
         return file
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
+        if self.full_when == "before moving":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         super().cp_file(path1, path2, **kwargs)
         if self.full_when == "moving":
             self.store[path2].truncate(10)
@@ -47,10 +55,10 @@ class FullDisk(MemoryFileSystem):
 
 @pytest.fixture
 def disk() -> FullDisk:
-    return FullDisk(global_store=False)
+    return FullDisk()
 
 
-@pytest.mark.parametrize("when", ["writing", "moving"])
+@pytest.mark.parametrize("when", ["writing", "before moving", "moving"])
 def test_a_full_disk_is_a_storage_error_and_leaves_no_partial_blob(disk: FullDisk, when: str) -> None:
     store = BlobStore.over(disk, "/store")
     kept = store.put(b"kept")
@@ -63,13 +71,20 @@ def test_a_full_disk_is_a_storage_error_and_leaves_no_partial_blob(disk: FullDis
     assert store.get(store.put(BLOB)) == BLOB
 
 
-def test_a_full_disk_does_not_remove_a_blob_that_was_there(disk: FullDisk) -> None:
+@pytest.mark.parametrize("when", ["writing", "before moving"])
+def test_a_full_disk_does_not_remove_a_blob_that_was_there(disk: FullDisk, when: str) -> None:
     store = BlobStore.over(disk, "/store")
     blob = store.put(BLOB)
-    disk.full_when = "writing"
+    disk.full_when = when
     with pytest.raises(StorageError):
         store.put(BLOB)
     assert store.get(blob) == BLOB
+
+
+def test_two_writers_of_one_blob_upload_under_different_names(disk: FullDisk) -> None:
+    store = BlobStore.over(disk, "/store")
+    assert store.put(BLOB) == store.put(BLOB)
+    assert len(disk.written) == len(set(disk.written)) == 2
 
 
 # A limit on a file's size is the nearest thing to a full disk that needs no rights: the kernel fails the same write.
@@ -126,7 +141,8 @@ def test_content_is_synced_before_it_gets_its_name(tmp_path: Path, monkeypatch: 
     store = BlobStore.open(tmp_path)
 
     def recording_fsync(descriptor: int) -> None:
-        steps.append("sync folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "sync file")
+        status = os.fstat(descriptor)
+        steps.append("sync folder" if stat.S_ISDIR(status.st_mode) else f"sync {status.st_size} bytes")
         fsync(descriptor)
 
     def recording_replace(self: Path, target: Path) -> Path:
@@ -136,8 +152,8 @@ def test_content_is_synced_before_it_gets_its_name(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "fsync", recording_fsync)
     monkeypatch.setattr(Path, "replace", recording_replace)
-    store.put(BLOB)
-    assert steps == ["sync file", "rename", "sync folder"]
+    store.put_stream(BLOB[i : i + 100] for i in range(0, len(BLOB), 100))
+    assert steps == [f"sync {len(BLOB)} bytes", "rename", "sync folder"]
 
 
 def test_two_processes_that_put_one_blob_leave_one(tmp_path: Path) -> None:
