@@ -119,8 +119,8 @@ def open_sealed(private: KeyPair | bytes, sealed: bytes, info: bytes) -> bytes:
             raise InvalidTag
         return _hpke(suite).decrypt(sealed[2:], key, info=info)
     except (InvalidTag, ValueError):
-        # One sentence for every cause: who can tell a bad point from a bad tag can query a decryption oracle. OpenSSL says
-        # InvalidTag for all of them; other backends of the library may say ValueError for a bad encapsulation.
+        # One sentence for every cause: who can tell a bad point from a bad tag can query a decryption oracle. OpenSSL
+        # says InvalidTag for all of them; other backends may say ValueError for a bad encapsulation.
         raise SealingError("the sealed message does not open with this key and context") from None
 
 
