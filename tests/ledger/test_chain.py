@@ -231,6 +231,29 @@ def test_call_where_another_contract_is(chain: Chain, probe: Contract, alice: Ac
         chain.call(chain.contract_at(PROBE, data).functions.start())
 
 
+def test_raw_calldata_goes_as_it_is(chain: Chain, probe: Contract, alice: Account) -> None:
+    data = chain.prepare(probe.functions.store(1, 2, b"note"), alice).data
+    assert chain.call_raw(probe.address, data, sender=alice) == (3).to_bytes(32, "big")
+    receipt = chain.transact_raw(probe.address, data + b"trailing", alice, value=1)
+    assert chain.transaction_input(receipt.tx_hash) == data + b"trailing"
+    assert receipt.event("Stored").args["note"] == b"note"
+    with pytest.raises(ContractRejected, match=NO_REASON):  # no such function, and no fallback
+        chain.call_raw(probe.address, b"\x12\x34\x56\x78")
+    with pytest.raises(ContractRejected, match=NO_REASON):
+        chain.transact_raw(probe.address, data[:-33], alice)
+
+
+def test_receipt_of_a_failure_can_be_read(chain: Chain, probe: Contract, alice: Account) -> None:
+    sent = chain.send(probe.functions.refuse(1), alice, gas=100_000)
+    with pytest.raises(ContractRejected, match="Closed"):
+        chain.wait(sent)
+    receipt = chain.receipt(sent.tx_hash)
+    assert (receipt.status, receipt.logs, receipt.calldata_size) == (0, (), 36)
+    assert 21_000 < receipt.gas_used < 100_000
+    with pytest.raises(LedgerError, match="no mined transaction"):
+        chain.receipt("0x" + "00" * 32)
+
+
 def test_broadcasting_twice_changes_nothing(chain: Chain, probe: Contract, alice: Account) -> None:
     prepared = chain.prepare(probe.functions.store(1, 1, b""), alice)
     chain.broadcast(prepared)

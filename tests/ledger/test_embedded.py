@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import pytest
+from eth_account import Account as EthAccount
 
 from fedproof.errors import InputError, LedgerError
 from fedproof.ledger import Account, Chain, Genesis
@@ -73,6 +74,17 @@ def test_unprotected_transaction_is_refused(embedded_chain: Chain, alice: Accoun
         embedded_chain.rpc.request("eth_sendRawTransaction", "0x" + alice.sign(fields).hex())
 
 
+def test_transaction_of_a_newer_type_is_refused(embedded_chain: Chain, alice: Account) -> None:
+    signer = EthAccount.create()
+    code = signer.sign_authorization({"chainId": 31_337, "address": alice.address, "nonce": 0})
+    fields = {"type": 4, "chainId": 31_337, "nonce": 0, "gas": 100_000, "to": alice.address, "value": 0, "data": b""}
+    raw = alice.sign(
+        fields | {"maxFeePerGas": PRICE, "maxPriorityFeePerGas": 1, "authorizationList": [code], "accessList": []}
+    )
+    with pytest.raises(RpcError, match="transaction type 4 is not supported"):
+        embedded_chain.rpc.request("eth_sendRawTransaction", "0x" + raw.hex())
+
+
 @pytest.mark.parametrize("raw", ["0x", "0x00", "0xc0", "0x02c0", "0x03" + "c0", "0x04c0", "0x7f", "0x" + "ff" * 300])
 def test_malformed_transaction_is_refused(embedded_chain: Chain, raw: str) -> None:
     with pytest.raises(RpcError, match="cannot be decoded"):
@@ -123,6 +135,13 @@ def test_refused_transaction_leaves_the_block_being_built_alone(embedded_chain: 
 def test_malformed_request_is_refused(embedded_chain: Chain, method: str, params: tuple[Any, ...]) -> None:
     with pytest.raises(LedgerError):
         embedded_chain.rpc.request(method, *params)
+
+
+def test_call_with_too_little_gas_is_refused(embedded_chain: Chain, alice: Account) -> None:
+    request = {"to": alice.address, "data": "0x" + "01" * 100, "gas": hex(22_599)}
+    with pytest.raises(RpcError, match="intrinsic gas too low: have 22599"):
+        embedded_chain.rpc.request("eth_call", request)
+    assert embedded_chain.rpc.request("eth_call", request | {"gas": hex(22_600)}) == "0x"
 
 
 def test_only_the_faucet_signs_inside(embedded_chain: Chain, alice: Account) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from fedproof import _core
+from fedproof.errors import LedgerError
 from fedproof.ledger import Account, Chain
 from tests.ledger.conftest import deploy_probe
 
@@ -117,6 +118,5 @@ def test_every_call_spends_the_same_gas_as_on_anvil(embedded_chain: Chain, anvil
 
 def test_a_failed_precompile_at_the_top_fails_the_transaction(chain: Chain, alice: Account) -> None:
     # Nothing above it holds gas back, so that the whole limit is gone.
-    sent = chain._sender.send(alice, f"0x{PAIRING:040x}", b"\x01", value=0, gas=100_000, what="a pairing")
-    raw = chain._sender.wait_raw(sent)
-    assert (int(raw["status"], 16), int(raw["gasUsed"], 16)) == (0, 100_000)
+    with pytest.raises(LedgerError, match="it used all of its 100000 gas"):
+        chain.transact_raw(f"0x{PAIRING:040x}", b"\x01", alice, gas=100_000)

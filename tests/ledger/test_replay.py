@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from eth_utils.crypto import keccak
 
-from fedproof.errors import AuditError, InputError
+from fedproof.errors import AuditError, ContractRejected, InputError
 from fedproof.ledger import Account, Chain, Genesis, check_export, replay
 from fedproof.ledger.transactions import read_signed
 from tests.ledger.conftest import deploy_probe
@@ -26,7 +26,9 @@ def play(chain: Chain) -> None:
         for key, sender in ((5, alice), (6, alice), (7, bob)):
             chain.send(probe.functions.store(key, key, b""), sender, gas=300_000)
     failed = chain.send(probe.functions.refuse(1), bob, gas=100_000)
-    assert chain._sender.wait_raw(failed)["status"] == "0x0"
+    with pytest.raises(ContractRejected):
+        chain.wait(failed)
+    assert chain.receipt(failed.tx_hash).status == 0
     chain.mine(3)
     chain.dev.set_next_timestamp(chain.timestamp() + 5_000)
     chain.mine()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from eth_typing import ChecksumAddress
@@ -19,25 +19,20 @@ from fedproof.ledger.data_contract import data_contract_creation
 from fedproof.ledger.dev import DevTools
 from fedproof.ledger.diagnosis import Diagnosis
 from fedproof.ledger.embedded import EmbeddedNode, Genesis
-from fedproof.ledger.events import Event, decode_event, filter_topics, find_event
-from fedproof.ledger.export import collect_block
 from fedproof.ledger.http import HttpRpc
-from fedproof.ledger.knowledge import AbiIndex
-from fedproof.ledger.logs import get_logs
-from fedproof.ledger.node import Node, block_tag
+from fedproof.ledger.node import block_tag
+from fedproof.ledger.reader import Reader
 from fedproof.ledger.receipts import Receipt, parse_receipt
-from fedproof.ledger.record import EMBEDDED, REMOTE, ChainRecord
 from fedproof.ledger.rpc import Rpc, RpcError, hex_data, parse_data, parse_quantity
 from fedproof.ledger.sending import Sender, SendingPolicy
 from fedproof.ledger.transactions import SignedTransaction
 
 
-class Chain(Node):
+class Chain(Reader):
     """A chain. Make one with `Chain.embedded` or `Chain.connect`."""
 
     def __init__(self, rpc: Rpc, *, chain_id: int, dev: DevTools | None, policy: SendingPolicy) -> None:
         super().__init__(rpc, chain_id=chain_id, dev=dev, policy=policy)
-        self._abis = AbiIndex()
         self._diagnosis = Diagnosis(rpc, self._abis)
         self._sender = Sender(rpc, chain_id, self._diagnosis, policy)
         self._artifacts: dict[str, Artifact] = {}
@@ -147,14 +142,12 @@ class Chain(Node):
         Raises:
             ContractRejected: it reverts.
         """
-        request = {"to": function.address, "data": hex_data(encode_call(function))}
-        if sender is not None:
-            request["from"] = sender.address if isinstance(sender, Account) else to_checksum_address(sender)
-        try:
-            answer = self.rpc.request("eth_call", request, block_tag(block))
-        except RpcError as error:
-            raise self._diagnosis.meaning(error, str(function.fn_name)) from error
-        return decode_result(function, parse_data(answer, "the result of a call"))
+        data = encode_call(function)
+        return decode_result(function, self._call(function.address, data, sender, block, str(function.fn_name)))
+
+    def call_raw(self, to: str, data: bytes, *, sender: Account | str | None = None, block: int | None = None) -> bytes:
+        """What an address answers to any calldata; see `call`."""
+        return self._call(to, data, sender, block, "a call")
 
     def transact(self, function: ContractFunction, sender: Account, gas: int | None = None, value: int = 0) -> Receipt:
         """Sends a call as a transaction and waits for its receipt.
@@ -192,79 +185,13 @@ class Chain(Node):
         self._diagnosis.check(transaction, raw)
         return parse_receipt(raw, len(transaction.data), self._abis)
 
+    def transact_raw(self, to: str, data: bytes, sender: Account, gas: int | None = None, value: int = 0) -> Receipt:
+        """Sends any calldata to an address; see `transact`."""
+        return self.wait(self._sender.send(sender, to, data, value=value, gas=gas, what="a transaction"))
+
     def transfer(self, sender: Account, to: str, wei: int) -> Receipt:
         """Sends money."""
-        return self.wait(self._sender.send(sender, to, b"", value=wei, gas=None, what="a transfer"))
-
-    # -- reading --
-
-    def events(
-        self,
-        contract: Contract,
-        name: str,
-        from_block: int = 0,
-        to_block: int | None = None,
-        argument_filters: Mapping[str, Any] | None = None,
-    ) -> list[Event]:
-        """The contract's events of this name, oldest first. `argument_filters` gives values of indexed arguments."""
-        event = find_event(contract.abi, name)
-        topics = filter_topics(event, argument_filters or {})
-        last = self.block_number() if to_block is None else to_block
-        logs = get_logs(self.rpc, contract.address, topics, from_block, last)
-        return [decode_event(event, log) for log in logs]
-
-    def transaction_input(self, tx_hash: str) -> bytes:
-        """Calldata of a transaction.
-
-        Raises:
-            LedgerError: the chain has no such transaction.
-        """
-        found = self.rpc.request("eth_getTransactionByHash", tx_hash)
-        if not isinstance(found, dict):
-            raise LedgerError(f"the chain has no transaction {tx_hash}")
-        return parse_data(found.get("input"), "calldata")
-
-    def receipt(self, tx_hash: str) -> Receipt:
-        """The receipt of a mined transaction.
-
-        Raises:
-            LedgerError: the chain has no such transaction, or it is not mined yet.
-        """
-        raw = self.rpc.request("eth_getTransactionReceipt", tx_hash)
-        if not isinstance(raw, dict):
-            raise LedgerError(f"the chain has no mined transaction {tx_hash}")
-        return parse_receipt(raw, len(self.transaction_input(tx_hash)), self._abis)
-
-    def code_at(self, address: str) -> bytes:
-        """Runtime code at an address; empty where there is no contract."""
-        return parse_data(self.rpc.request("eth_getCode", to_checksum_address(address), "latest"), "code")
-
-    def export(
-        self, from_block: int = 0, to_block: int | None = None, addresses: Collection[str] | None = None
-    ) -> dict[str, Any]:
-        """Blocks, signed transactions and receipts as JSON-able data, for `replay` or `check_export`.
-
-        Of a public network give the range of the run, and the addresses of its contracts: then only transactions to
-        these are kept. An embedded chain is exported whole.
-
-        Raises:
-            InputError: a part of an embedded chain is asked for.
-        """
-        if isinstance(self.rpc, EmbeddedNode):
-            if from_block != 0 or to_block is not None or addresses is not None:
-                raise InputError("an embedded chain is exported whole, or it could not be run again")
-            genesis = self.rpc.ledger.genesis.to_json()
-        else:
-            genesis = None
-        kept = None if addresses is None else tuple(sorted(address.lower() for address in addresses))
-        last = self.block_number() if to_block is None else to_block
-        return ChainRecord(
-            kind=REMOTE if genesis is None else EMBEDDED,
-            chain_id=self.chain_id,
-            genesis=genesis,
-            addresses=kept,
-            blocks=tuple(collect_block(self.rpc, number, kept) for number in range(from_block, last + 1)),
-        ).to_json()
+        return self.transact_raw(to, b"", sender, value=wei)
 
     # -- inside --
 
@@ -272,6 +199,16 @@ class Chain(Node):
         found = load_artifact(artifact) if isinstance(artifact, str) else artifact
         self._abis.add(found)
         return found
+
+    def _call(self, to: str, data: bytes, sender: Account | str | None, block: int | None, what: str) -> bytes:
+        request = {"to": to_checksum_address(to), "data": hex_data(data)}
+        if sender is not None:
+            request["from"] = sender.address if isinstance(sender, Account) else to_checksum_address(sender)
+        try:
+            answer = self.rpc.request("eth_call", request, block_tag(block))
+        except RpcError as error:
+            raise self._diagnosis.meaning(error, what) from error
+        return parse_data(answer, "the result of a call")
 
     def _create(self, creation: bytes, sender: Account, gas: int | None, value: int, what: str) -> ChecksumAddress:
         receipt = self.wait(self._sender.send(sender, None, creation, value=value, gas=gas, what=what))

@@ -89,7 +89,6 @@ class BlockBuilder:
         """
         transaction = decode_transaction(self.vm, raw, self._chain.chain_id)
         try:
-            transaction.validate()
             receipt, computation = self.vm.apply_transaction(self._header, transaction)
         except ValidationError as error:
             raise RpcError(_METHOD, -32000, _one_line(str(error))) from error
