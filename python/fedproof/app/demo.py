@@ -116,24 +116,24 @@ def _play(
     options: DemoOptions, world: World, parts: Parts, schema: Schema, teller: Teller, started: float
 ) -> dict[str, Any]:
     costs = Costs()
-    seats = [_enter_market(world, number, part, schema, costs, teller) for number, part in enumerate(parts.parts, 1)]
+    seats = [enter_market(world, number, part, schema, costs, teller) for number, part in enumerate(parts.parts, 1)]
     workers = []
     for number in range(1, options.workers + 1):
         name = f"worker-{number}"
         account = world.chain.new_account(name)
         workers.append(Worker(world.deployment, world.federation, account, world.state("worker", name)))
-    task, start = _open_task(options, world, parts, schema, workers, teller)
+    task, start = open_task(options, world, parts, schema, workers, teller)
     world.task_id = task.task_id
     for seat in seats:
         seat.participant.enrol(task)
     teller.step(f"task {task.task_id}: {len(seats)} datasets enrolled, each behind fresh masks")
-    opening = world.federation.open_round(world.operator, task.task_id)
+    opening = world.federation.openplay_round(world.operator, task.task_id)
 
     test = schema.standardise(parts.test.features), parts.test.labels
     rounds: list[RoundFigures] = []
     for number in range(1, options.rounds + 1):
         model = rounds[-1].model if rounds else start
-        rounds.append(_round(world, seats, workers, number, model, test, costs, teller))
+        rounds.append(play_round(world, seats, workers, number, model, test, costs, teller))
     rounds[0].gas_open, rounds[0].tx_open = opening.gas_used, opening.tx_hash
     paid = [world.federation.claim(seat.participant.account, task.task_id).reward for seat in seats]
     teller.step(f"rewards by proven rows claimed: {', '.join(f'{reward / TOKEN:.2f}' for reward in paid)} tokens")
@@ -161,7 +161,7 @@ def _play(
     return report
 
 
-def _enter_market(world: World, number: int, part: Table, schema: Schema, costs: Costs, teller: Teller) -> Seat:
+def enter_market(world: World, number: int, part: Table, schema: Schema, costs: Costs, teller: Teller) -> Seat:
     """List one hospital's part, prove one participant's eligibility, deliver the key and open the records."""
     chain, d = world.chain, world.deployment
     teller.doing(f"hospital {number}: listing proof")
@@ -204,7 +204,7 @@ def _fund(world: World, account: Account, amount: int) -> None:
     world.chain.transact(world.deployment.market.token.functions.transfer(account.address, amount), world.operator)
 
 
-def _open_task(
+def open_task(
     options: DemoOptions, world: World, parts: Parts, schema: Schema, workers: list[Worker], teller: Teller
 ) -> tuple[TaskInfo, GlobalModel]:
     """The sponsor describes, funds and opens the task."""
@@ -244,7 +244,7 @@ def _open_task(
     return task, model
 
 
-def _round(
+def play_round(
     world: World,
     seats: list[Seat],
     workers: list[Worker],

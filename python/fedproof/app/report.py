@@ -169,7 +169,7 @@ def summary(report: dict[str, Any], folder: Path) -> str:
             f"  accuracy   {last['accuracy']:.4f}   (plain FedAvg: {plain['accuracy'][-1]:.4f})",
             f"  log loss   {last['log_loss']:.4f}   (plain FedAvg: {plain['log_loss'][-1]:.4f})",
             f"  weights    {100 * report['weights_relative_l2']:.2f}% from plain FedAvg (relative L2)",
-            f"  gas        {report['gas_per_update']:,} per update   (one plain proof each and one to settle: {field_gas:,})",
+            f"  gas        {report['gas_per_update']:,} per update   (a proof each and one to settle: {field_gas:,})",
             f"  audit      {len(report['audit']['checks'])} checks hold; no secret used",
             f"  time       {report['seconds']:.0f} s, {report['peak_rss_mb']:.0f} MiB at most",
             "",

@@ -149,7 +149,9 @@ def build(folder: Path, spec: TrainingSpec, keyring: Keyring, rpc: str | None, t
         "DatasetRegistry": market.addresses.registry,
         "Federation": federation.address,
     }
-    deployments: dict[str, tuple[str, str]] = {name: (at, chain.deployment_receipt(at).tx_hash) for name, at in addresses.items()}
+    deployments: dict[str, tuple[str, str]] = {
+        name: (at, chain.deployment_receipt(at).tx_hash) for name, at in addresses.items()
+    }
     store = BlobStore.open(str(folder / "public" / "blobs"))
     deployment = Deployment(market, store, srs, spec, class_id, keys)
     teller.step(

@@ -106,6 +106,12 @@ class Participant:
         mine = dict(enrolments.get(str(task.task_id), {}))
         if not mine:
             raise StateError(f"this state has no enrolment in task {task.task_id}; a restored backup may be too old")
+        published = self._published(task)
+        if published > mine["spent"]:
+            raise StateError(
+                f"the chain has {published} submissions of this enrolment, the saved state {mine['spent']}: it was "
+                "restored from an old backup and would repeat a mask; enrol in a new task"
+            )
         if mine["spent"] + 1 >= self.deployment.spec.mask_count:
             raise StateError(f"task {task.task_id}: all masks of this enrolment are spent; enrol in a new task")
         trained: dict[str, list[int]] = dict(self.state.get("trained", {}))
@@ -119,6 +125,12 @@ class Participant:
         enrolments[str(task.task_id)] = mine
         trained[task.model.hex()] = [task.task_id, round_number]
         self.state.put(enrolments=enrolments, trained=trained)
+
+    def _published(self, task: TaskInfo) -> int:
+        """Submissions of this participant in a task, as the chain has them."""
+        where = {"task": task.task_id, "participant": self.account.address}
+        contract = self.federation.contract
+        return len(self.federation.chain.events(contract, "UpdateSubmitted", task.opened_block, argument_filters=where))
 
     def train(self, task: TaskInfo, round_number: int, model: GlobalModel) -> Submitted:
         """Train on the model of this round, and submit the update, shared, sealed and proven.

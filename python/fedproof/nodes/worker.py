@@ -204,7 +204,7 @@ class Worker:
         check_shares(received, self.deployment.srs)
         self._bind(task, round_number, updates)
         output = weighted_sum([entry.share for entry in received], [update.rows for update in updates])
-        return seal(leader_key, output.encode(), info_for_output(self._round_tag(task, round_number), index))
+        return seal(leader_key, output.encode(), info_for_output(self.round_tag(task, round_number), index))
 
     def _receive(self, task: TaskInfo, round_number: int, update: Update, index: int) -> ReceivedShare:
         d = self.deployment
@@ -231,7 +231,7 @@ class Worker:
         served[task.model.hex()] = mine
         self.state.put(served=served)
 
-    def _round_tag(self, task: TaskInfo, round_number: int) -> bytes:
+    def round_tag(self, task: TaskInfo, round_number: int) -> bytes:
         words = (self.deployment.market.chain.chain_id, int(self.federation.address, 16), task.task_id, round_number)
         return _core.keccak256(b"fedproof/round/v1" + b"".join(word.to_bytes(32, "big") for word in words))
 
@@ -259,7 +259,7 @@ class Worker:
         rows = [update.rows for update in updates]
         good: list[Output] = []
         for index, sealed in sorted(sealed_outputs.items()):
-            plain = open_sealed(self._hpke, sealed, info_for_output(self._round_tag(task, round_number), index))
+            plain = open_sealed(self._hpke, sealed, info_for_output(self.round_tag(task, round_number), index))
             output = Output.decode(plain, index=index, length=length)
             check_output(output, [u.update for u in updates], [u.share_commitments for u in updates], rows, d.srs)
             good.append(output)
