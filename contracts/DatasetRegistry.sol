@@ -40,11 +40,11 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
 
     /// @notice A shape of datasets with the keys of its statements.
     struct CapacityClass {
+        address eligibilityKey; // shares its slot with all that a grant needs of the class
         uint32 rows;
         uint32 columns;
         bool closed;
         address listingKey;
-        address eligibilityKey;
     }
 
     /// @notice What a provider says about a dataset; its hash is part of the listing's transcript.
@@ -91,14 +91,17 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         bool retired;
     }
 
-    /// @dev The expiries of all tiers share a slot.
-    struct Grants {
-        uint40[6] expiries;
-        bytes32[6] hpkeKeyHashes;
+    /// @dev One slot. 27 bytes of the key's hash are plenty: nobody finds a second key for them, and who looks for two
+    /// keys of its own with one hash gains nothing.
+    struct Grant {
+        uint40 expiry;
+        bytes27 hpkeKeyHash;
     }
 
     /// @notice Whose locked balances open tiers.
     INoteVault public immutable vault;
+    /// @notice Seconds in an epoch of the vault, which never change.
+    uint256 public immutable epochLength;
     /// @notice The farthest that a grant may reach into the future, in seconds.
     uint32 public immutable maxDuration;
     /// @notice Whether keys made by a single dealer are accepted: on development chains only.
@@ -114,7 +117,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
 
     mapping(uint32 classId => CapacityClass) private _classes;
     mapping(uint256 datasetId => Record) private _records;
-    mapping(uint256 datasetId => mapping(address grantee => Grants)) private _grants;
+    mapping(uint256 datasetId => mapping(address grantee => Grant[6] byTier)) private _grants;
     mapping(bytes32 point => bytes32 circuitId) private _trapdoors;
 
     /// @notice Datasets of this class can be listed from now on.
@@ -206,6 +209,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         if (address(vault_).code.length == 0) revert NotAVault(address(vault_));
         if (maxDuration_ == 0) revert ZeroMaxDuration();
         vault = vault_;
+        epochLength = vault_.epochLength();
         maxDuration = maxDuration_;
         allowDevelopmentKeys = allowDevelopmentKeys_;
     }
@@ -229,7 +233,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         _checkKey(listingKey, _LISTING_INPUTS, true);
         _checkKey(eligibilityKey, _ELIGIBILITY_INPUTS, false);
         classId = ++classCount;
-        _classes[classId] = CapacityClass(rows, columns, false, listingKey, eligibilityKey);
+        _classes[classId] = CapacityClass(eligibilityKey, rows, columns, false, listingKey);
         emit ClassRegistered(classId, rows, columns, listingKey, eligibilityKey);
     }
 
@@ -348,8 +352,8 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         if (isSpent[nullifier]) revert NullifierSpent(nullifier);
         uint40 running = _verifyEligibility(datasetId, tier, duration, keccak256(hpkeKey), root, nullifier, proof);
         isSpent[nullifier] = true;
-        uint40 expiry = _extend(_grants[datasetId][msg.sender], tier, duration, running);
-        _grants[datasetId][msg.sender].hpkeKeyHashes[tier] = keccak256(hpkeKey);
+        uint40 expiry = _end(running, duration);
+        _grants[datasetId][msg.sender][tier] = Grant(expiry, bytes27(keccak256(hpkeKey)));
         emit AccessGranted(datasetId, msg.sender, tier, expiry, running != 0, nullifier, hpkeKey);
     }
 
@@ -373,15 +377,15 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
 
     /// @notice The last grant of exactly this tier, running or not.
     /// @return expiry the timestamp at which it ends, 0 when there was none.
-    /// @return hpkeKeyHash keccak256 of the public key that the tier's key is to be sealed to.
+    /// @return hpkeKeyHash the first 27 bytes of the keccak256 of the key that the tier's key is to be sealed to.
     function grantOf(
         uint256 datasetId,
         address grantee,
         uint8 tier
-    ) external view returns (uint40 expiry, bytes32 hpkeKeyHash) {
+    ) external view returns (uint40 expiry, bytes27 hpkeKeyHash) {
         if (tier > MAX_TIER) return (0, 0);
-        Grants storage grants = _grants[datasetId][grantee];
-        return (grants.expiries[tier], grants.hpkeKeyHashes[tier]);
+        Grant storage grant = _grants[datasetId][grantee][tier];
+        return (grant.expiry, grant.hpkeKeyHash);
     }
 
     /// @notice The public inputs, root and nullifier apart, that an eligibility proof of `grantee` needs in this block.
@@ -393,7 +397,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         uint32 duration,
         bytes32 hpkeKeyHash
     ) external view returns (uint256 scope, uint256 threshold, uint256 signal, uint256 epoch) {
-        epoch = vault.currentEpoch();
+        epoch = block.timestamp / epochLength;
         scope = _scope(datasetId, epoch, _running(datasetId, grantee, tier) != 0);
         threshold = _threshold(_existing(datasetId), tier);
         signal = _signal(tier, duration, grantee, hpkeKeyHash);
@@ -401,16 +405,10 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
 
     // -- internals --
 
-    /// @return expiry the new end of the grant.
-    function _extend(
-        Grants storage grants,
-        uint8 tier,
-        uint32 duration,
-        uint40 running
-    ) private returns (uint40 expiry) {
+    /// @dev The new end of a grant.
+    function _end(uint40 running, uint32 duration) private view returns (uint40 expiry) {
         expiry = (running == 0 ? uint40(block.timestamp) : running) + duration;
         if (expiry > block.timestamp + maxDuration) revert DurationOutOfRange(duration, maxDuration);
-        grants.expiries[tier] = expiry;
     }
 
     function _checkKey(address key, uint256 inputs, bool linked) private {
@@ -490,7 +488,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         inputs[3] = _threshold(record, tier);
         if (inputs[3] == 0) revert TierNotOffered(datasetId, tier);
         inputs[4] = _signal(tier, duration, msg.sender, hpkeKeyHash);
-        inputs[5] = vault.currentEpoch();
+        inputs[5] = block.timestamp / epochLength;
         inputs[1] = _scope(datasetId, inputs[5], running != 0);
         uint256[] memory key = VerifyingKeys.load(_openClass(record.classId).eligibilityKey);
         if (!Groth16Verifier.verify(key, inputs, proof)) revert InvalidProof();
@@ -518,7 +516,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     /// @dev The end of a grant that has not run out; 0 otherwise, and for tiers that do not exist.
     function _running(uint256 datasetId, address grantee, uint8 tier) private view returns (uint40) {
         if (tier > MAX_TIER) return 0;
-        uint40 expiry = _grants[datasetId][grantee].expiries[tier];
+        uint40 expiry = _grants[datasetId][grantee][tier].expiry;
         return expiry > block.timestamp ? expiry : 0;
     }
 

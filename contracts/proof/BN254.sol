@@ -45,6 +45,8 @@ library BN254 {
     error NotOnCurve(uint256 x, uint256 y);
     /// @notice The point at infinity is not allowed here.
     error PointAtInfinity();
+    /// @notice A pair or a point lies outside its array: the calling contract is wrong.
+    error OutOfBounds();
     /// @notice A judged pairing needs this much gas at this place.
     error NotEnoughGas(uint256 needed);
 
@@ -127,21 +129,22 @@ library BN254 {
         uint256[] memory source,
         uint256 g2
     ) internal pure {
-        uint256 start = index * WORDS_PER_PAIR;
-        input[start] = x;
-        input[start + 1] = y;
-        for (uint256 k = 0; k < 4; ++k) input[start + 2 + k] = source[g2 + k];
+        if (g2 + 4 > source.length) revert OutOfBounds();
+        uint256 target = _setG1(input, index, x, y);
+        assembly ("memory-safe") {
+            mcopy(target, add(add(source, 0x20), mul(g2, 0x20)), 0x80)
+        }
     }
 
     /// @dev Writes the pair (G1 point, generator of G2) as pair number `index` of a pairing input.
     function setPairWithGenerator(uint256[] memory input, uint256 index, uint256 x, uint256 y) internal pure {
-        uint256 start = index * WORDS_PER_PAIR;
-        input[start] = x;
-        input[start + 1] = y;
-        input[start + 2] = G2_X_IMAG;
-        input[start + 3] = G2_X_REAL;
-        input[start + 4] = G2_Y_IMAG;
-        input[start + 5] = G2_Y_REAL;
+        uint256 target = _setG1(input, index, x, y);
+        assembly ("memory-safe") {
+            mstore(target, G2_X_IMAG)
+            mstore(add(target, 0x20), G2_X_REAL)
+            mstore(add(target, 0x40), G2_Y_IMAG)
+            mstore(add(target, 0x60), G2_Y_REAL)
+        }
     }
 
     /// @dev Whether the product of the pairings is one. Reverts when the precompile does not answer.
@@ -191,6 +194,18 @@ library BN254 {
         for (uint256 k = 0; k + 1 < pairs; ++k) setPairWithGenerator(input, k, G1_X, G1_Y);
         (uint256 x, uint256 y) = mul(G1_X, G1_Y, pairs - 1);
         setPairWithGenerator(input, pairs - 1, x, negate(y));
+    }
+
+    /// @return target where the pair's G2 point goes, in memory.
+    function _setG1(uint256[] memory input, uint256 index, uint256 x, uint256 y) private pure returns (uint256 target) {
+        uint256 start = index * WORDS_PER_PAIR;
+        if (start + WORDS_PER_PAIR > input.length) revert OutOfBounds();
+        assembly ("memory-safe") {
+            let g1 := add(add(input, 0x20), mul(start, 0x20))
+            mstore(g1, x)
+            mstore(add(g1, 0x20), y)
+            target := add(g1, 0x40)
+        }
     }
 
     /// @dev An inner call gets at most 63/64 of what is left (EIP-150), silently.

@@ -85,7 +85,7 @@ def test_a_proven_balance_opens_a_tier(listed: World) -> None:
     assert market.grants(datasetId=1) == market.grants(grantee=listed.grantee.address) == [granted]
     assert market.grants(tier=2) == []
     kept = market.grant(1, listed.grantee.address, 3)
-    assert (kept.expiry, kept.hpke_key_hash) == (granted.expiry, hpke_key_word(X25519_KEY))
+    assert (kept.expiry, kept.hpke_key_hash) == (granted.expiry, hpke_key_word(X25519_KEY)[:27])
     assert chain.call(market.registry.functions.isSpent(asked.nullifier)) is True
 
 
@@ -382,7 +382,7 @@ def test_an_extension_adds_to_a_running_grant_of_the_same_tier(listed: World) ->
     assert granted.extension is True
     assert granted.expiry == first.expiry + 1000
     assert extension.nullifier != first.nullifier
-    assert listed.market.grant(1, listed.grantee.address, 3).hpke_key_hash == hpke_key_word(new_key)
+    assert listed.market.grant(1, listed.grantee.address, 3).hpke_key_hash == hpke_key_word(new_key)[:27]
     with rejects("NullifierSpent"):
         request(listed, duration=1).send(listed)
 

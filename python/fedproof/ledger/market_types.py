@@ -32,11 +32,11 @@ class Addresses:
 class CapacityClass:
     """A shape of datasets, and the data contracts with the keys of its statements."""
 
+    eligibility_key: ChecksumAddress
     rows: int
     columns: int
     closed: bool
     listing_key: ChecksumAddress
-    eligibility_key: ChecksumAddress
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class EligibilityTerms:
 
 @dataclass(frozen=True)
 class Grant:
-    """The last grant of one tier: when it ends (0: there never was one), and keccak256 of the grantee's HPKE key."""
+    """The last grant of one tier: its end (0: there was none), and 27 bytes of the keccak256 of the HPKE key."""
 
     expiry: int
     hpke_key_hash: bytes
