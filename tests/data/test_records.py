@@ -65,6 +65,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "label_two": ({"labels": np.array([0, 1, 2])}, "a label is not 0 or 1"),
     "label_negative": ({"labels": np.array([0, -1, 1])}, "a label is not 0 or 1"),
     "blinding_short": ({"blinding": bytes(63)}, "blinding must be 64 bytes"),
+    "blinding_can_change": ({"blinding": bytearray(64)}, "blinding must be 64 bytes"),
     "blinding_numbers": ({"blinding": (1, 2)}, "blinding must be 64 bytes"),
     "first_blinding_is_r": ({"blinding": MODULUS.to_bytes(32, "big") + bytes(32)}, "not below r"),
     "second_blinding_is_r": ({"blinding": bytes(32) + MODULUS.to_bytes(32, "big")}, "not below r"),

@@ -1,3 +1,4 @@
+import itertools
 from hashlib import sha256
 
 import numpy as np
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedproof.data import Parts, Table, capacity_rows, load, split
+from fedproof.data.split import _share_out
 from fedproof.errors import InputError
 
 PINNED_SIZES = [113, 196, 132, 128]
@@ -60,6 +62,22 @@ def test_parts_are_disjoint_complete_stratified_and_unequal(
         np.testing.assert_array_equal(part.labels, table.labels[part.features[:, 0].astype(int)])
 
 
+@pytest.mark.parametrize(("participants", "fifths"), [(8, 71), (9, 81)])
+def test_sizes_differ_when_the_rows_just_allow_it(participants: int, fifths: int) -> None:
+    for seed in range(20):
+        parts = split(numbered(5 * (fifths - 30), 150), participants, seed).parts
+        assert sorted(part.rows for part in parts) == list(range(32, 32 + participants))
+    assert len({part.rows for part in split(numbered(5 * (fifths - 31), 150), participants, 0).parts}) < participants
+
+
+def test_every_possible_share_of_a_class_is_dealt_out() -> None:
+    for sizes in itertools.product((2, 3, 4, 9), repeat=3):
+        for ones in range(3, sum(sizes) - 2):
+            counts = _share_out(ones, list(sizes))
+            assert sum(counts) == ones
+            assert all(0 < count < size for count, size in zip(counts, sizes, strict=True))
+
+
 def test_equal_seeds_give_equal_parts_and_others_do_not() -> None:
     table = numbered(300, 200)
     assert rows_of(split(table, 3, 7)) == rows_of(split(table, 3, 7))
@@ -107,6 +125,7 @@ def test_the_least_table_for_two_participants_is_split() -> None:
         (numbered(300, 100), 11, "320 rows are left", "11 participants need 32 each; ask for at most 10"),
         (numbered(396, 4), 5, "3 rows of class 'yes' are left", "each of 5 participants needs one; ask for at most 3"),
         (numbered(1, 399), 2, "0 rows of class 'no' are left", "each of 2 participants needs one; use a larger"),
+        (numbered(79, 2), 2, "1 rows of class 'yes' are left", "each of 2 participants needs one; use a larger"),
         (numbered(40, 40), 10**12, "64 rows are left", "ask for at most 2 participants"),
     ],
 )
