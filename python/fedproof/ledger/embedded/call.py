@@ -49,13 +49,11 @@ def run(vm: VirtualMachineAPI, message: Message) -> ComputationAPI:
     if message.gas < intrinsic_gas(message.data, message.to == CREATE_CONTRACT_ADDRESS):
         raise RpcError("eth_call", -32000, f"intrinsic gas too low: have {message.gas}")
     state = vm.state
-    if state.get_balance(message.sender) < message.value:
-        raise RpcError("eth_call", -32000, "insufficient funds for the value of the call")
     snapshot = state.snapshot()
     try:
         executor = state.get_transaction_executor()
         return executor.build_computation(executor.build_evm_message(message), message)
-    except VMError as error:  # raised before the first opcode, such as init code over its limit
+    except VMError as error:  # raised before the first opcode: too little money, init code over its limit
         raise RpcError("eth_call", -32000, str(error)) from error
     finally:
         state.revert(snapshot)
