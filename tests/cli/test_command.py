@@ -41,7 +41,7 @@ def test_help_and_version() -> None:
         (["demo", "--threshold", "2"], "--workers 5"),
         (["demo", "--participants", "1"], "--participants"),
         (["demo", "--rounds", "0"], "--rounds"),
-        (["demo", "--participants", "60"], "too few"),
+        (["demo", "--participants", "60"], "participants"),
         (["demo", "--data", "digits"], "positive"),
         (["demo", "--data", "no-such.csv"], "no-such.csv"),
         (["demo", "--data", "wine", "--positive", "class_9"], "class_9"),
@@ -64,7 +64,7 @@ def test_wrong_input_is_one_line(tmp_path: Path, arguments: list[str], said: str
         ("a,b,label\n" + "1,2,0\n3,x,1\n" * 40, "row"),
         ("a,b,label\n" + "1,2,0\n" * 80, "class"),
         ("a,b,label\n" + "1,2,0\n3,4,1\n" * 5, "32"),
-        ("a,b,label\n" + "1,2,0\n3,4,1\n" * 30, "too few"),
+        ("a,b,label\n" + "1,2,0\n3,4,1\n" * 30, "participants"),
         ("", "empty"),
     ],
 )

@@ -87,6 +87,12 @@ def test_the_average_is_weighted_by_rows_and_starts_the_next_round() -> None:
         np.testing.assert_allclose(weights, current, rtol=1e-13)
 
 
+def test_a_run_can_go_on_from_any_weights() -> None:
+    parts = [sample(32, 1), sample(96, 2)]
+    history = fedavg(parts, rounds=2)
+    np.testing.assert_array_equal(fedavg(parts, rounds=1, start=history[0]), history[1:])
+
+
 def test_federated_training_learns() -> None:
     table = load()
     parts = split(table, 3, 2026)

@@ -26,7 +26,7 @@ def test_a_certain_mistake_costs_a_finite_loss() -> None:
 
 def test_zero_weights_cost_one_bit() -> None:
     assert log_loss(np.zeros(2), np.array([[5.0], [1.0]]), np.array([0, 1])) == pytest.approx(np.log(2))
-    assert accuracy(np.zeros(2), np.array([[5.0], [1.0]]), np.array([0, 1])) == 0.5
+    assert accuracy(np.zeros(2), np.array([[5.0], [1.0]]), np.array([0, 0])) == 1  # a logit of 0 predicts class 0
 
 
 @pytest.mark.parametrize("metric", [accuracy, log_loss])
