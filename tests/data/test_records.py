@@ -149,6 +149,15 @@ def test_a_short_message_cannot_make_the_decoder_allocate() -> None:
     assert peak < 100_000
 
 
+@pytest.mark.parametrize(("limit", "value"), [("MAX_ROWS", 3), ("MAX_FEATURES", 2), ("MAX_VALUES", 6)])
+def test_a_limit_admits_itself_and_no_more(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+    monkeypatch.setattr(f"fedproof.data.records.{limit}", value)
+    assert Records.decode(header() + BODY).rows == 3
+    monkeypatch.setattr(f"fedproof.data.records.{limit}", value - 1)
+    with pytest.raises(InputError, match=r"the limits are"):
+        Records.decode(header() + BODY)
+
+
 def test_repr_holds_no_secret() -> None:
     shown = repr(Records(**good()))
     assert shown == f"Records(rows=3, features=2, schema={SCHEMA.digest.hex()[:16]})"
@@ -165,6 +174,8 @@ def test_arrays_are_copies_that_nobody_can_change() -> None:
 
 def test_records_of_the_schema_are_taken() -> None:
     Records(**good()).check_schema(SCHEMA)
+    full = {"features": np.zeros((32, 2), np.int64), "labels": np.zeros(32, np.int64)}
+    Records(**good() | full).check_schema(SCHEMA)
 
 
 def test_rejects_records_of_another_schema() -> None:
