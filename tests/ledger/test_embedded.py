@@ -150,6 +150,31 @@ def test_only_the_faucet_signs_inside(embedded_chain: Chain, alice: Account) -> 
         embedded_chain.rpc.request("eth_sendTransaction", request)
 
 
+def test_estimate_is_enough_and_not_much_more(embedded_chain: Chain, alice: Account) -> None:
+    probe = deploy_probe(embedded_chain, alice)
+    bound_by_calldata = probe.functions.store(9, 1, b"\x01" * 4_000)
+    for function in (probe.functions.store(1, 1, b""), bound_by_calldata, probe.functions.nested(3, 400_000)):
+        data = embedded_chain.prepare(function, alice, gas=1_000_000).data
+        request = {"from": alice.address, "to": probe.address, "data": "0x" + data.hex()}
+        estimate = int(embedded_chain.rpc.request("eth_estimateGas", request), 16)
+        with pytest.raises(LedgerError):
+            embedded_chain.transact(function, alice, gas=estimate * 15 // 16)
+        assert embedded_chain.transact(function, alice, gas=estimate).status == 1
+
+
+def test_snapshot_takes_the_block_being_built_back(embedded_chain: Chain, alice: Account) -> None:
+    snapshot = embedded_chain.dev.snapshot()
+    time = embedded_chain.timestamp()
+    embedded_chain.rpc.request("evm_setAutomine", False)
+    embedded_chain.dev.set_next_timestamp(time + 1_000)
+    embedded_chain.rpc.request("eth_sendRawTransaction", sign(alice))
+    embedded_chain.dev.revert(snapshot)
+    embedded_chain.rpc.request("evm_setAutomine", True)
+    embedded_chain.mine()
+    assert embedded_chain.rpc.request("eth_getTransactionCount", alice.address) == "0x0"
+    assert embedded_chain.timestamp() == time + 12
+
+
 def test_unknown_snapshot_is_refused(embedded_chain: Chain) -> None:
     first, second = embedded_chain.dev.snapshot(), embedded_chain.dev.snapshot()
     embedded_chain.dev.revert(first)

@@ -23,7 +23,7 @@ def play(chain: Chain) -> None:
     probe = deploy_probe(chain, alice)
     chain.transact(probe.functions.store(1, 2, b"note"), alice, value=3)
     with chain.hold_mining():
-        # Where gas is estimated, the block being built is tried on: that must leave nothing behind, not even warm slots.
+        # To estimate gas, the block being built is tried on: that must leave nothing behind, not even warm slots.
         for key, sender, gas in ((5, alice, 300_000), (6, alice, None), (5, bob, None)):
             chain.send(probe.functions.store(key, key, b""), sender, gas=gas)
     failed = chain.send(probe.functions.refuse(1), bob, gas=100_000)

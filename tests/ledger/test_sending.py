@@ -354,6 +354,26 @@ def test_reason_of_a_failure_is_found_without_a_trace(
     assert len(node.asked("debug_traceTransaction")) == 1
 
 
+def test_export_from_a_node_that_contradicts_itself_is_refused(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account
+) -> None:
+    receipt = chain.transact(probe.functions.store(1, 1, b""), alice)
+    first = receipt.block_number
+    right = node.chain.request("eth_getTransactionReceipt", receipt.tx_hash)
+    for answer in (None, right | {"blockHash": "0x" + "00" * 32}):
+        node.faults["eth_getTransactionReceipt"] = [result(answer)]
+        with pytest.raises(LedgerError, match="gives no receipt of"):
+            chain.export(from_block=first)
+    node.faults["eth_getBlockByNumber"] = [result(None)]
+    with pytest.raises(LedgerError, match=f"block {first} is not there"):
+        chain.export(from_block=first, to_block=first)
+    for answer in ("0x02c0", None):
+        node.faults["eth_getRawTransactionByHash"] = [result(answer)]
+        with pytest.raises(LedgerError, match=f"does not give the bytes of transaction {receipt.tx_hash}"):
+            chain.export(from_block=first)
+    assert len(chain.export(from_block=first)["blocks"]) == 1
+
+
 # -- a public network --
 
 
