@@ -55,6 +55,17 @@ contract ProofHarness is PairingGuard {
         return BN254.judgePairing(input, budget);
     }
 
+    /// @notice Writes a pair into an input of `pairs` pairs, its G2 point from word `g2` of `source`.
+    function setPair(
+        uint256 pairs,
+        uint256 index,
+        uint256[] calldata source,
+        uint256 g2
+    ) external pure returns (uint256[] memory input) {
+        input = new uint256[](pairs * BN254.WORDS_PER_PAIR);
+        BN254.setPair(input, index, 7, 8, source, g2);
+    }
+
     /// @notice a + b
     function add(BN254.G1 calldata a, BN254.G1 calldata b) external view returns (BN254.G1 memory sum) {
         sum = BN254.G1(a.x, a.y);

@@ -139,6 +139,23 @@ def test_a_starved_judge_never_calls_a_good_pairing_malformed(world: World) -> N
     assert set(answers) == {None, HOLDS}
 
 
+def test_a_judge_says_what_it_lacks_before_it_begins(world: World) -> None:
+    function = world.harness.functions.judge(TRUE_PAIRING, 113_000)
+    with pytest.raises(RpcError) as caught:
+        call_with_gas(world.chain, function, 110_000, world.stranger)
+    assert (caught.value.data or b"")[:4] == _core.keccak256(b"NotEnoughGas(uint256)")[:4]
+
+
+def test_a_pair_is_written_in_its_place_and_never_beside_the_array(world: World) -> None:
+    function = world.harness.functions.setPair
+    source = [1, 2, 3, 4, 5]
+    assert list(world.chain.call(function(2, 0, source, 1))) == [7, 8, 2, 3, 4, 5, *([0] * 6)]
+    assert list(world.chain.call(function(2, 1, source, 0))) == [*([0] * 6), 7, 8, 1, 2, 3, 4]
+    for index, g2 in ((2, 0), (0, 2)):
+        with rejects("OutOfBounds"):
+            world.chain.call(function(2, index, source, g2))
+
+
 def _answer(output: bytes) -> object:
     def run(computation: BaseComputation) -> BaseComputation:
         computation.output = output
