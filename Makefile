@@ -45,7 +45,7 @@ $(VENV)/.dev: $(VENV)/.installed
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json
-	npm ci --silent --no-audit --no-fund
+	npm ci --loglevel=error --no-audit --no-fund
 	@touch $@
 
 clean:
