@@ -19,11 +19,14 @@ const SHIPPED = "python/fedproof/ledger/artifacts";
 const FOR_TESTS = "tests/contracts/artifacts";
 const DEFAULT_RUNS = 10_000;
 const MAX_DEPLOYED_BYTES = 24_576; // EIP-170
+const TRANSIENT_STORAGE = "2394"; // a reminder to clear it, which OpenZeppelin's reentrancy guard does
 
 // One row for each contract that is deployed. `runs` weighs the price of a call against the size of the code.
 const CONTRACTS = [
   { source: "contracts/AccessToken.sol" },
   { source: "contracts/DatasetRegistry.sol" },
+  { source: "contracts/Federation.sol", viaIR: true, runs: 5_000 },
+  { source: "contracts/federation/RoundJudge.sol", viaIR: true }, // the federation deploys it; this is for its ABI
   { source: "contracts/NoteVault.sol" },
   { source: "poseidon-solidity/PoseidonT3.sol" },
   { source: "poseidon-solidity/PoseidonT5.sol" },
@@ -33,11 +36,12 @@ const CONTRACTS = [
 
 const EXPECTED_COMPILER = "0.8.37";
 
-// The legacy code generator: with viaIR PoseidonT3 outgrows EIP-170.
-const settings = (runs) => ({
+// The legacy code generator by default: with viaIR PoseidonT3 outgrows EIP-170. With it a round of the federation is
+// cheaper by 10,000 gas, and the contract is smaller.
+const settings = ({ runs = DEFAULT_RUNS, viaIR = false }) => ({
   optimizer: { enabled: true, runs },
   evmVersion: "cancun",
-  viaIR: false,
+  viaIR,
   metadata: { bytecodeHash: "none", appendCBOR: false },
 });
 
@@ -64,7 +68,8 @@ function gather(entry) {
   return sources;
 }
 
-function compile({ source, runs = DEFAULT_RUNS }) {
+function compile(entry) {
+  const { source } = entry;
   const name = nameOf(source);
   const sources = gather(source);
   const output = JSON.parse(
@@ -73,13 +78,15 @@ function compile({ source, runs = DEFAULT_RUNS }) {
         language: "Solidity",
         sources,
         settings: {
-          ...settings(runs),
+          ...settings(entry),
           outputSelection: { [source]: { [name]: ["abi", "evm.bytecode", "evm.deployedBytecode"] } },
         },
       }),
     ),
   );
-  const complaints = (output.errors ?? []).map((error) => error.formattedMessage);
+  const complaints = (output.errors ?? [])
+    .filter(({ errorCode }) => errorCode !== TRANSIENT_STORAGE)
+    .map((error) => error.formattedMessage);
   if (complaints.length > 0) throw new Error(`${source}: the compiler complains\n${complaints.join("\n")}`);
 
   const contract = output.contracts[source][name];
@@ -93,7 +100,7 @@ function compile({ source, runs = DEFAULT_RUNS }) {
       .sort()
       .map((unit) => [unit, sha256(sources[unit].content)]),
   );
-  const compiler = { version: EXPECTED_COMPILER, settings: settings(runs) };
+  const compiler = { version: EXPECTED_COMPILER, settings: settings(entry) };
   return {
     contractName: name,
     sourceName: source,

@@ -127,7 +127,7 @@ def _play(
     for seat in seats:
         seat.participant.enrol(task)
     teller.step(f"task {task.task_id}: {len(seats)} datasets enrolled, each behind fresh masks")
-    opening = world.federation.openplay_round(world.operator, task.task_id)
+    opening = world.federation.open_round(world.operator, task.task_id)
 
     test = schema.standardise(parts.test.features), parts.test.labels
     rounds: list[RoundFigures] = []

@@ -206,6 +206,36 @@ def aggregation_pre(
     )
 
 
+def seat_hash(
+    *, index: int, participant: str, rows: int, masked_dataset: bytes, last_digest: bytes = bytes(32)
+) -> bytes:
+    """What the federation keeps of a participant: its enrolment, and the digest of its last update (none: zeros)."""
+    return _hash(
+        "federation/seat",
+        _number(index, "index"),
+        _address(participant, "participant"),
+        _number(rows, "rows"),
+        _point(masked_dataset, "masked dataset commitment"),
+        _digest(last_digest, "last digest"),
+    )
+
+
+def extend_history(history: bytes, *, round_number: int, accepted: int, total_rows: int) -> bytes:
+    """The chained hash of a task's settled rounds after one more; it starts as zeros. `accepted` is a bitmap."""
+    return _hash(
+        "federation/history",
+        _digest(history, "history"),
+        _number(round_number, "round"),
+        _number(accepted, "accepted updates"),
+        _number(total_rows, "total rows"),
+    )
+
+
+def standing_hash(model: bytes, history: bytes) -> bytes:
+    """What the federation keeps of a task's progress: its present model C_W and its settled rounds."""
+    return _hash("federation/standing", _point(model, "model commitment"), _digest(history, "history"))
+
+
 def aggregation_challenges(pre: bytes) -> Challenges:
     """The challenges of an aggregation proof."""
     return _challenges(_digest(pre, "pre"))

@@ -1,0 +1,653 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {IDatasetRegistry} from "./IDatasetRegistry.sol";
+import {
+    Aggregate,
+    Ending,
+    Member,
+    RoundView,
+    SealedUpdate,
+    Seat,
+    Settled,
+    Stage,
+    Standing,
+    Submission,
+    TaskParams,
+    TaskView,
+    Worker
+} from "./federation/FederationTypes.sol";
+import {Head, Heads} from "./federation/Head.sol";
+import {IFederation} from "./federation/IFederation.sol";
+import {RoundEquation} from "./federation/RoundEquation.sol";
+import {RoundTranscript} from "./federation/RoundTranscript.sol";
+import {RoundJudge} from "./federation/RoundJudge.sol";
+import {TaskRules} from "./federation/TaskRules.sol";
+import {UpdateForm} from "./federation/UpdateForm.sol";
+import {BN254} from "./proof/BN254.sol";
+import {PairingGuard} from "./proof/PairingGuard.sol";
+import {VerifyingKeys} from "./proof/VerifyingKeys.sol";
+
+/// @title Federated training with proofs: tasks, rounds, updates and rewards (protocol, section 7)
+/// @notice openTask -> enrol -> openRound -> submitUpdate* -> rejectUpdate* -> finalizeRound -> claim
+///
+/// A round is closed when all enrolled have submitted or its submit window is over, and frozen `freezeBlocks` later;
+/// neither takes a transaction. Before the freeze anyone may prove an update invalid; after it no update is removed, and
+/// any worker may finalize with all of them. Nobody has special powers here: there is no owner, no pause, no upgrade.
+/// @dev What stays cheap, because it happens for every update: a submission writes two words, both non-zero before. One
+/// is the round's head, the other is the participant's seat, a hash that its owner opens in calldata.
+contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
+    using SafeERC20 for IERC20;
+
+    uint8 private constant TRAINING_TIER = 3;
+    uint256 private constant SHORT_HPKE_KEY = 32; // X25519
+    uint256 private constant LONG_HPKE_KEY = 1216; // ML-KEM-768 and X25519
+
+    struct Task {
+        Head head;
+        // read by finalizeRound, one word each
+        address trainingKey;
+        uint32 submitBlocks;
+        uint32 freezeBlocks;
+        uint8 enrolled;
+        uint8 minUpdates;
+        uint8 maxParticipants;
+        uint8 workers;
+        address aggregationKey;
+        uint32 settleBlocks;
+        uint16 rounds;
+        uint16 maskCount;
+        uint16 retries;
+        bool refunded;
+        bytes32 standing; // hash of the present model and of the settled rounds; whoever acts on it opens it
+        // the rest
+        address sponsor;
+        uint32 classId;
+        uint32 openedAt;
+        uint128 rewardPerRound;
+        uint128 enrolBond;
+        uint256 escrow;
+        bytes32 terms;
+        mapping(address worker => bytes32) hpkeKeyHash;
+        mapping(address participant => bytes32) seats; // complemented while the bond is gone
+        mapping(address participant => Member) members;
+        mapping(uint256 datasetId => bool) datasets;
+    }
+
+    /// @notice The registry whose datasets and grants count here.
+    IDatasetRegistry public immutable registry;
+    /// @notice The token of rewards and bonds.
+    IERC20 public immutable token;
+    /// @notice The stateless checks of keys, maskings and rejected updates.
+    RoundJudge public immutable judge;
+    /// @notice Whether keys made by a single dealer are accepted: for local chains only.
+    bool public immutable allowDevelopmentKeys;
+    /// @notice Number of tasks; they are numbered from 1.
+    uint256 public taskCount;
+
+    mapping(uint256 task => Task) private _tasks;
+
+    /// @notice Deploys the federation; fails on a chain without working BN254 precompiles.
+    /// @param registry_ the dataset registry
+    /// @param token_ an ERC-20 token without transfer fees
+    /// @param allowDevelopmentKeys_ accept keys by a single dealer, who can forge proofs
+    constructor(IDatasetRegistry registry_, IERC20 token_, bool allowDevelopmentKeys_) {
+        if (address(registry_).code.length == 0 || address(token_).code.length == 0) revert BadParameter("address");
+        registry = registry_;
+        token = token_;
+        judge = new RoundJudge();
+        allowDevelopmentKeys = allowDevelopmentKeys_;
+    }
+
+    /// @notice Opens a task and escrows the rewards of all its rounds.
+    /// @param params what the task is
+    /// @param committee the workers: M >= 2t + 1, pairwise different
+    /// @return task the number of the new task
+    function openTask(
+        TaskParams calldata params,
+        Worker[] calldata committee
+    ) external nonReentrant returns (uint256 task) {
+        if (block.number > type(uint32).max) revert Heads.BlockNumberTooLarge(block.number);
+        (bytes32 trainingCircuit, bytes32 aggregationCircuit) = judge.checkTask(
+            params,
+            committee.length,
+            allowDevelopmentKeys
+        );
+
+        task = ++taskCount;
+        Task storage t = _tasks[task];
+        t.head = Heads.enrolling(params.threshold);
+        t.trainingKey = params.trainingKey;
+        t.submitBlocks = params.submitBlocks;
+        t.freezeBlocks = params.freezeBlocks;
+        t.minUpdates = params.minUpdates;
+        t.maxParticipants = params.maxParticipants;
+        t.workers = uint8(committee.length);
+        t.aggregationKey = params.aggregationKey;
+        t.settleBlocks = params.settleBlocks;
+        t.rounds = params.rounds;
+        t.maskCount = params.maskCount;
+        t.standing = RoundTranscript.standingHash(params.model, 0);
+        t.sponsor = msg.sender;
+        t.classId = params.classId;
+        t.openedAt = uint32(block.number);
+        t.rewardPerRound = params.rewardPerRound;
+        t.enrolBond = params.enrolBond;
+        t.terms = keccak256(abi.encode(params, committee));
+        for (uint256 k = 0; k < committee.length; ++k) {
+            Worker calldata worker = committee[k];
+            uint256 size = worker.hpkeKey.length;
+            if (size != SHORT_HPKE_KEY && size != LONG_HPKE_KEY) revert BadParameter("hpkeKey");
+            if (worker.account == address(0) || t.hpkeKeyHash[worker.account] != 0) revert BadParameter("committee");
+            t.hpkeKeyHash[worker.account] = keccak256(worker.hpkeKey);
+        }
+        uint256 escrow = uint256(params.rewardPerRound) * params.rounds;
+        t.escrow = escrow;
+        emit TaskOpened(task, msg.sender, t.terms, trainingCircuit, aggregationCircuit, params, committee);
+        _take(escrow);
+    }
+
+    /// @notice Joins a task with a dataset, and places the bond.
+    /// @dev The caller must hold a Tier-3 grant of the dataset. One address enrols once, one dataset is enrolled once.
+    /// @param task the task
+    /// @param terms the hash of its parameters and committee that the caller has agreed to
+    /// @param datasetId the dataset
+    /// @param maskedDataset C_X' = C_X + Com(m), m at the mask positions
+    /// @param mask M with e(C_X' - C_X, [1]_2) = e(M, [tau^d]_2): the difference lies at the mask positions alone
+    function enrol(
+        uint256 task,
+        bytes32 terms,
+        uint256 datasetId,
+        BN254.G1 calldata maskedDataset,
+        BN254.G1 calldata mask
+    ) external nonReentrant {
+        Task storage t = _tasks[task];
+        _requireStage(task, t, Stage.Enrolling);
+        if (terms != t.terms) revert OtherTerms(t.terms);
+        uint256 index = t.enrolled;
+        if (index == t.maxParticipants) revert TaskFull();
+        if (t.datasets[datasetId] || t.members[msg.sender].enrolled) revert AlreadyEnrolled(datasetId, msg.sender);
+        if (!registry.hasAccess(datasetId, msg.sender, TRAINING_TIER)) revert NoGrant(datasetId, msg.sender);
+        (uint32 classId, uint32 rows) = registry.shapeOf(datasetId);
+        if (classId != t.classId || rows == 0) revert WrongDataset(datasetId);
+        (uint256 x, uint256 y) = registry.commitmentOf(datasetId);
+        if (!judge.isMasking(t.trainingKey, BN254.G1(x, y), maskedDataset, mask)) revert NotAMasking();
+
+        t.enrolled = uint8(index + 1);
+        t.datasets[datasetId] = true;
+        t.members[msg.sender] = Member(rows, 0, uint8(index), true, true);
+        t.seats[msg.sender] = RoundTranscript.seatHash(index, msg.sender, rows, maskedDataset, 0);
+        emit Enrolled(task, msg.sender, datasetId, index, rows, maskedDataset);
+        _take(t.enrolBond);
+    }
+
+    /// @notice Closes the enrolment and opens the first round. Later rounds open when their predecessor is finalized.
+    /// @param task a task of the caller, with at least its minimum of participants
+    function openRound(uint256 task) external {
+        Task storage t = _tasks[task];
+        _requireStage(task, t, Stage.Enrolling);
+        if (msg.sender != t.sponsor) revert NotAllowed(msg.sender);
+        if (t.enrolled < t.minUpdates) revert TooFewParticipants(t.enrolled);
+        _openRound(task, t, 1, t.head.threshold());
+    }
+
+    /// @notice Submits the caller's update for the round that runs.
+    /// @dev Whether the proof holds is not checked here, but before the freeze, by whoever wants the bond. The event
+    /// carries all that finalizing takes; storage keeps one hash of it.
+    /// @param task the task
+    /// @param round the round that the update was proven for
+    /// @param seat opens the caller's seat: what it enrolled with, and the digest of its last update, zero before the first
+    /// @param submission the update with its proof
+    /// @param shareCommitments Com(R_1) .. Com(R_t)
+    function submitUpdate(
+        uint256 task,
+        uint256 round,
+        Seat calldata seat,
+        Submission calldata submission,
+        BN254.G1[] calldata shareCommitments
+    ) external {
+        Task storage t = _tasks[task];
+        Head head = t.head;
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := shareCommitments.offset
+        }
+        _requireLayout(offset, 25 * 32, shareCommitments.length * 64);
+        if (head.phase() != Heads.RUNNING || block.number >= head.deadline()) revert WrongStage(_stage(t));
+        if (round != head.round()) revert WrongRound(head.round());
+        uint256 bit = seat.index < Heads.MAX_PARTICIPANTS ? 1 << seat.index : 0;
+        if (head.pending() & bit == 0) revert NothingDue(seat.index);
+        if (shareCommitments.length != head.threshold()) {
+            revert WrongShareCount(head.threshold(), shareCommitments.length);
+        }
+        UpdateForm.requireWellFormed(submission, shareCommitments);
+
+        bytes32 opened = RoundTranscript.seatHash(seat.index, msg.sender, seat.rows, seat.maskedDataset, seat.lastDigest);
+        if (t.seats[msg.sender] != opened) revert WrongOpening(msg.sender);
+        bytes32 digest = RoundTranscript.digest(task, round, seat, submission, shareCommitments);
+        t.seats[msg.sender] = RoundTranscript.seatHash(seat.index, msg.sender, seat.rows, seat.maskedDataset, digest);
+
+        uint256 pending = head.pending() ^ bit;
+        head = head.withPending(pending);
+        emit UpdateSubmitted(task, round, msg.sender, submission, shareCommitments);
+        if (pending == 0) {
+            // While an update is missing, the freeze follows the deadline: the word knows the length of the interval.
+            head = head.withFreezeAt(block.number + (head.freezeAt() - head.deadline()));
+            emit RoundFull(task, round, head.freezeAt());
+        }
+        t.head = head;
+    }
+
+    /// @notice Proves that a submitted update is invalid; the caller gets its bond.
+    /// @dev A valid update cannot be rejected, whatever gas is sent: a pairing that fails counts only when a known-good
+    /// pairing of the same size succeeds with the same gas right after it. If the submit window still runs, the
+    /// participant may place a new bond and submit again.
+    /// @param task the task, before the freeze of the update's round
+    /// @param standing opens the task's standing
+    /// @param update the update, as its event tells it
+    function rejectUpdate(
+        uint256 task,
+        Standing calldata standing,
+        SealedUpdate calldata update
+    ) external nonReentrant {
+        Task storage t = _tasks[task];
+        Head head = t.head;
+        _requireLayout(0, 26 * 32, 0);
+        if (head.phase() != Heads.RUNNING) revert WrongStage(_stage(t));
+        if (block.number >= head.freezeAt()) revert AlreadyFrozen(head.freezeAt());
+        _requireStanding(t, standing);
+        uint256 bit = update.index < t.enrolled ? 1 << update.index : 0;
+        if (bit == 0 || head.pending() & bit != 0) revert NotAccepted(update.index);
+        _requireOpening(t, update, RoundTranscript.digest(task, head.round(), update));
+
+        if (!judge.isInvalid(address(this), t.trainingKey, task, head.round(), standing.model, update)) {
+            revert UpdateIsValid(update.participant);
+        }
+
+        // The round is no longer complete. Who has no bond cannot open its seat.
+        if (block.number < head.deadline()) head = head.withFreezeAt(head.deadline() + t.freezeBlocks);
+        t.head = head.withPending(head.pending() | bit);
+        t.members[update.participant].bonded = false;
+        t.seats[update.participant] = ~t.seats[update.participant];
+        emit UpdateRejected(task, head.round(), update.participant, msg.sender, head.freezeAt());
+        _pay(msg.sender, t.enrolBond);
+    }
+
+    /// @notice Places a new bond after a rejection, so that the caller may submit again.
+    /// @param task a running task
+    function renewBond(uint256 task) external nonReentrant {
+        Task storage t = _tasks[task];
+        if (t.head.phase() != Heads.RUNNING) revert WrongStage(_stage(t));
+        Member storage member = t.members[msg.sender];
+        if (!member.enrolled) revert NotAllowed(msg.sender);
+        if (member.bonded) revert AlreadyBonded();
+        member.bonded = true;
+        t.seats[msg.sender] = ~t.seats[msg.sender];
+        emit BondRenewed(task, msg.sender);
+        _take(t.enrolBond);
+    }
+
+    /// @notice Ends a frozen round with its new model, and opens the next one.
+    /// @dev Every accepted update must be in, in the order of enrolment; the aggregate's proof names the caller.
+    /// @param task the task
+    /// @param standing opens its standing
+    /// @param updates the accepted updates, as their events tell them
+    /// @param aggregate the new model with its proof
+    function finalizeRound(
+        uint256 task,
+        Standing calldata standing,
+        SealedUpdate[] calldata updates,
+        Aggregate calldata aggregate
+    ) external {
+        Task storage t = _tasks[task];
+        Head head = t.head;
+        uint256 offset;
+        assembly ("memory-safe") {
+            offset := updates.offset
+        }
+        _requireLayout(offset, 22 * 32, updates.length * 22 * 32);
+        if (head.phase() != Heads.RUNNING || block.number < head.freezeAt()) revert WrongStage(_stage(t));
+        if (t.hpkeKeyHash[msg.sender] == 0) revert NotAllowed(msg.sender);
+        _requireStanding(t, standing);
+        BN254.requireScalar(aggregate.proof.y);
+
+        (bytes32[] memory digests, uint256 totalRows, uint256 accepted) = _open(task, t, head, updates);
+        if (updates.length < t.minUpdates) revert WrongStage(Stage.Failed);
+        if (!_holds(task, t, head.round(), standing.model, updates, aggregate, digests, totalRows)) {
+            revert RoundDoesNotVerify();
+        }
+
+        bytes32 history = RoundTranscript.extend(standing.history, head.round(), accepted, totalRows);
+        t.standing = RoundTranscript.standingHash(aggregate.newModel, history);
+        emit RoundFinalized(
+            task,
+            head.round(),
+            msg.sender,
+            aggregate.newModel,
+            aggregate.contentId,
+            totalRows,
+            accepted
+        );
+        if (head.round() - t.retries < t.rounds && head.round() + 1 < t.maskCount) {
+            _openRound(task, t, head.round() + 1, head.threshold());
+        } else {
+            _end(task, t, head, Ending.Completed);
+        }
+    }
+
+    /// @notice Opens a round again that closed with too few updates: same model, next round number, one more mask.
+    /// @param task the task; the caller is its sponsor or one of its workers
+    function retryRound(uint256 task) external {
+        Task storage t = _tasks[task];
+        _requireStage(task, t, Stage.Failed);
+        if (msg.sender != t.sponsor && t.hpkeKeyHash[msg.sender] == 0) revert NotAllowed(msg.sender);
+        uint256 next = t.head.round() + 1;
+        if (next >= t.maskCount) revert NoMasksLeft();
+        ++t.retries;
+        _openRound(task, t, next, t.head.threshold());
+    }
+
+    /// @notice Ends a task that locks no reward: it enrols, its round failed, or nobody has submitted to its round yet.
+    /// @dev The sponsor may do so at once; anyone else once the task has stood still for `settleBlocks`. From the first
+    /// submission to the end of its round nobody can, so that no sponsor takes the sum and keeps the reward.
+    /// @param task the task
+    function closeTask(uint256 task) external {
+        Task storage t = _tasks[task];
+        Head head = t.head;
+        Stage stage = _stage(t);
+        bool idle = stage == Stage.Submitting && head.accepted(t.enrolled) == 0;
+        if (stage != Stage.Enrolling && stage != Stage.Failed && !idle) revert WrongStage(stage);
+        if (msg.sender != t.sponsor) {
+            uint256 from = (stage == Stage.Enrolling ? t.openedAt : head.deadline()) + t.settleBlocks;
+            if (block.number < from) revert TooEarly(from);
+        }
+        _end(task, t, head, Ending.Closed);
+    }
+
+    /// @notice Ends a task whose frozen round nobody finalized for `settleBlocks`. The round's reward is paid to its
+    /// participants all the same: they have delivered, and the committee may have read the sum.
+    /// @param task the task
+    /// @param standing opens its standing
+    /// @param participants who has an accepted update in the round, in the order of enrolment
+    function settleStalled(uint256 task, Standing calldata standing, address[] calldata participants) external {
+        Task storage t = _tasks[task];
+        Head head = t.head;
+        _requireStage(task, t, Stage.Frozen);
+        uint256 from = head.freezeAt() + t.settleBlocks;
+        if (block.number < from) revert TooEarly(from);
+        _requireStanding(t, standing);
+        uint256 given = 0;
+        uint256 totalRows = 0;
+        for (uint256 k = 0; k < participants.length; ++k) {
+            Member storage member = t.members[participants[k]];
+            if (!member.enrolled) revert NotAllowed(participants[k]);
+            if (given >> member.index != 0) revert WrongOrder(member.index);
+            given |= 1 << member.index;
+            totalRows += member.rows;
+        }
+        uint256 accepted = head.accepted(t.enrolled);
+        if (given != accepted) revert WrongSet(accepted, given);
+        bytes32 history = RoundTranscript.extend(standing.history, head.round(), accepted, totalRows);
+        t.standing = RoundTranscript.standingHash(standing.model, history);
+        emit RoundStalled(task, head.round(), totalRows, accepted);
+        _end(task, t, head, Ending.Stalled);
+    }
+
+    /// @notice Pays the caller its share of every settled round that it has not been paid for, and its bond once the
+    /// task has ended.
+    /// @param task the task
+    /// @param model its present model
+    /// @param settled all its settled rounds, in order; they open the task's standing together with the model
+    /// @return reward shares of `rewardPerRound`, by rows, rounded down to whole units per row
+    /// @return bond the bond, or zero
+    function claim(
+        uint256 task,
+        BN254.G1 calldata model,
+        Settled[] calldata settled
+    ) external nonReentrant returns (uint256 reward, uint256 bond) {
+        Task storage t = _tasks[task];
+        Member memory member = t.members[msg.sender];
+        if (!member.enrolled) revert NotAllowed(msg.sender);
+        _requireHistory(t, model, settled);
+        (reward, bond) = _due(t, member, settled);
+        if (reward + bond == 0) revert NothingToClaim();
+        member.paid = uint16(settled.length);
+        if (bond != 0) member.bonded = false;
+        t.members[msg.sender] = member;
+        t.escrow -= reward;
+        emit Claimed(task, msg.sender, reward, bond);
+        _pay(msg.sender, reward + bond);
+    }
+
+    /// @notice Pays back to the sponsor what no round earned: rounds that never settled, and what rounding left over.
+    /// @param task an ended task; anyone may send this, once
+    /// @param model its last model
+    /// @param settled all its settled rounds, in order
+    /// @return amount what the sponsor gets
+    function refund(
+        uint256 task,
+        BN254.G1 calldata model,
+        Settled[] calldata settled
+    ) external nonReentrant returns (uint256 amount) {
+        Task storage t = _tasks[task];
+        _requireStage(task, t, Stage.Ended);
+        if (t.refunded) revert NothingToClaim();
+        _requireHistory(t, model, settled);
+        t.refunded = true;
+        amount = uint256(t.rewardPerRound) * t.rounds;
+        for (uint256 k = 0; k < settled.length; ++k) {
+            amount -= (t.rewardPerRound / settled[k].totalRows) * settled[k].totalRows;
+        }
+        t.escrow -= amount;
+        emit Refunded(task, t.sponsor, amount);
+        _pay(t.sponsor, amount);
+    }
+
+    /// @notice Names the blob with the weights that a round made, should the leader's be lost or wrong.
+    /// @param task the task; the caller is one of its workers
+    /// @param round the round that made the model
+    /// @param contentId the blob; whoever loads it compares it with the model's commitment
+    function announceModel(uint256 task, uint256 round, bytes32 contentId) external {
+        Task storage t = _tasks[task];
+        if (t.hpkeKeyHash[msg.sender] == 0) revert NotAllowed(msg.sender);
+        if (round == 0 || round > t.head.round()) revert WrongRound(t.head.round());
+        emit ModelAnnounced(task, round, msg.sender, contentId);
+    }
+
+    /// @notice What a task is and where it stands.
+    function taskOf(uint256 task) external view returns (TaskView memory) {
+        Task storage t = _tasks[task];
+        return
+            TaskView({
+                stage: _stage(t),
+                sponsor: t.sponsor,
+                trainingKey: t.trainingKey,
+                aggregationKey: t.aggregationKey,
+                terms: t.terms,
+                standing: t.standing,
+                classId: t.classId,
+                rounds: t.rounds,
+                maskCount: t.maskCount,
+                retries: t.retries,
+                threshold: uint8(t.head.threshold()),
+                workers: t.workers,
+                minUpdates: t.minUpdates,
+                maxParticipants: t.maxParticipants,
+                enrolled: t.enrolled,
+                submitBlocks: t.submitBlocks,
+                freezeBlocks: t.freezeBlocks,
+                settleBlocks: t.settleBlocks,
+                rewardPerRound: t.rewardPerRound,
+                enrolBond: t.enrolBond,
+                escrow: t.escrow
+            });
+    }
+
+    /// @notice The round that runs, or the last one.
+    function roundOf(uint256 task) external view returns (RoundView memory) {
+        Task storage t = _tasks[task];
+        Head head = t.head;
+        uint256 accepted = head.round() == 0 ? 0 : head.accepted(t.enrolled);
+        return RoundView(uint16(head.round()), accepted, uint64(head.deadline()), uint64(head.freezeAt()));
+    }
+
+    /// @notice A participant of a task; all zero for anyone else.
+    function memberOf(uint256 task, address participant) external view returns (Member memory) {
+        return _tasks[task].members[participant];
+    }
+
+    /// @notice The hash that `submitUpdate` opens; complemented while the participant has no bond.
+    function seatOf(uint256 task, address participant) external view returns (bytes32) {
+        return _tasks[task].seats[participant];
+    }
+
+    /// @notice The hash of a worker's HPKE public key; zero for whoever is not in the committee.
+    function workerOf(uint256 task, address worker) external view returns (bytes32 hpkeKeyHash) {
+        return _tasks[task].hpkeKeyHash[worker];
+    }
+
+    /// @notice Whether a dataset is enrolled in a task.
+    function isEnrolled(uint256 task, uint256 datasetId) external view returns (bool) {
+        return _tasks[task].datasets[datasetId];
+    }
+
+    /// @notice What `claim` would pay `participant` at this moment.
+    function claimable(
+        uint256 task,
+        address participant,
+        BN254.G1 calldata model,
+        Settled[] calldata settled
+    ) external view returns (uint256 reward, uint256 bond) {
+        Task storage t = _tasks[task];
+        _requireHistory(t, model, settled);
+        return _due(t, t.members[participant], settled);
+    }
+
+    function _stage(Task storage t) private view returns (Stage) {
+        Head head = t.head;
+        uint256 phase = head.phase();
+        if (phase == Heads.NONE) return Stage.None;
+        if (phase == Heads.ENROLLING) return Stage.Enrolling;
+        if (phase == Heads.ENDED) return Stage.Ended;
+        if (head.pending() != 0 && block.number < head.deadline()) return Stage.Submitting;
+        if (Heads.population(head.accepted(t.enrolled)) < t.minUpdates) return Stage.Failed;
+        return block.number < head.freezeAt() ? Stage.Rejecting : Stage.Frozen;
+    }
+
+    function _requireStage(uint256 task, Task storage t, Stage wanted) private view {
+        Stage stage = _stage(t);
+        if (stage == Stage.None) revert UnknownTask(task);
+        if (stage != wanted) revert WrongStage(stage);
+    }
+
+    /// @dev The calldata is the selector, so many bytes of fixed fields, and the elements of one array, if there is one,
+    /// from `offset` on: nothing else, and nothing twice.
+    function _requireLayout(uint256 offset, uint256 fixedBytes, uint256 arrayBytes) private pure {
+        uint256 expected = 4 + fixedBytes + arrayBytes;
+        if (msg.data.length != expected || (offset != 0 && offset != 4 + fixedBytes)) {
+            revert WrongLength(expected, msg.data.length);
+        }
+    }
+
+    function _requireStanding(Task storage t, Standing calldata standing) private view {
+        if (t.standing != RoundTranscript.standingHash(standing.model, standing.history)) revert WrongStanding();
+    }
+
+    /// @dev Reverts unless these are all settled rounds, in order.
+    function _requireHistory(Task storage t, BN254.G1 calldata model, Settled[] calldata settled) private view {
+        bytes32 history = 0;
+        for (uint256 k = 0; k < settled.length; ++k) {
+            history = RoundTranscript.extend(history, settled[k].round, settled[k].accepted, settled[k].totalRows);
+        }
+        if (t.standing != RoundTranscript.standingHash(model, history)) revert WrongStanding();
+    }
+
+    function _requireOpening(Task storage t, SealedUpdate calldata update, bytes32 digest) private view {
+        address participant = update.participant;
+        bytes32 seat = RoundTranscript.seatHash(update.index, participant, update.rows, update.maskedDataset, digest);
+        if (t.seats[participant] != seat) revert WrongOpening(participant);
+    }
+
+    function _openRound(uint256 task, Task storage t, uint256 round, uint256 threshold) private {
+        uint256 deadline = block.number + t.submitBlocks;
+        uint256 freezeAt = deadline + t.freezeBlocks;
+        t.head = Heads.running(threshold, round, deadline, freezeAt, Heads.everyone(t.enrolled));
+        emit RoundOpened(task, round, deadline, freezeAt);
+    }
+
+    function _end(uint256 task, Task storage t, Head head, Ending ending) private {
+        t.head = head.ended();
+        emit TaskEnded(task, ending);
+    }
+
+    /// @dev Opens all given updates: each is in the round, and every update in the round is given.
+    function _open(
+        uint256 task,
+        Task storage t,
+        Head head,
+        SealedUpdate[] calldata updates
+    ) private view returns (bytes32[] memory digests, uint256 totalRows, uint256 given) {
+        uint256 round = head.round();
+        digests = new bytes32[](updates.length);
+        for (uint256 k = 0; k < updates.length; ++k) {
+            SealedUpdate calldata update = updates[k];
+            uint256 index = update.index;
+            if (index >= Heads.MAX_PARTICIPANTS || given >> index != 0) revert WrongOrder(index);
+            given |= 1 << index;
+            bytes32 digest = RoundTranscript.digest(task, round, update);
+            _requireOpening(t, update, digest);
+            digests[k] = digest;
+            totalRows += update.rows;
+        }
+        uint256 accepted = head.accepted(t.enrolled);
+        if (given != accepted) revert WrongSet(accepted, given);
+    }
+
+    function _holds(
+        uint256 task,
+        Task storage t,
+        uint256 round,
+        BN254.G1 calldata model,
+        SealedUpdate[] calldata updates,
+        Aggregate calldata aggregate,
+        bytes32[] memory digests,
+        uint256 totalRows
+    ) private view returns (bool) {
+        RoundEquation.Batch memory batch;
+        batch.training = RoundEquation.load(t.trainingKey, TaskRules.TRAINING_INPUTS);
+        batch.aggregation = RoundEquation.load(t.aggregationKey, TaskRules.AGGREGATION_INPUTS);
+        batch.totalRows = totalRows;
+        uint256 circuitId = batch.aggregation[VerifyingKeys.CIRCUIT_ID];
+        batch.pre = RoundTranscript.aggregationPre(task, round, circuitId, digests, totalRows, model, aggregate);
+        circuitId = batch.training[VerifyingKeys.CIRCUIT_ID];
+        batch.image = RoundTranscript.preImage(address(this), task, round, circuitId, model);
+        return RoundEquation.holds(batch, model, updates, aggregate);
+    }
+
+    /// @dev A settled round pays a whole number of units for each row, so what it pays is at most its reward.
+    function _due(
+        Task storage t,
+        Member memory member,
+        Settled[] calldata settled
+    ) private view returns (uint256 reward, uint256 bond) {
+        if (!member.enrolled) return (0, 0);
+        uint256 perRound = t.rewardPerRound;
+        for (uint256 k = member.paid; k < settled.length; ++k) {
+            if ((settled[k].accepted >> member.index) & 1 != 0) {
+                reward += (perRound / settled[k].totalRows) * member.rows;
+            }
+        }
+        if (member.bonded && t.head.phase() == Heads.ENDED) bond = t.enrolBond;
+    }
+
+    function _take(uint256 amount) private {
+        if (amount != 0) token.safeTransferFrom(msg.sender, address(this), amount);
+    }
+
+    function _pay(address to, uint256 amount) private {
+        if (amount != 0) token.safeTransfer(to, amount);
+    }
+}
