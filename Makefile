@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-PY_SOURCES := $(shell find python tests benches -name '*.py' 2>/dev/null)
+PY_ROOMS := $(wildcard python tests benches)
 RUST_SOURCES := $(shell find src -name '*.rs' 2>/dev/null) Cargo.toml Cargo.lock
 
 .PHONY: demo test check unit setup dev-setup contracts clean
@@ -17,8 +17,8 @@ setup: $(VENV)/.installed
 dev-setup: $(VENV)/.dev node_modules/.installed
 
 check: dev-setup
-	$(BIN)/ruff format --check python tests benches
-	$(BIN)/ruff check python tests benches
+	$(BIN)/ruff format --check $(PY_ROOMS)
+	$(BIN)/ruff check $(PY_ROOMS)
 	$(BIN)/mypy
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings

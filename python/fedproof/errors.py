@@ -1,16 +1,16 @@
 """The one tree of exceptions of fedproof, each branch with its process exit code.
 
-    FedproofError (1)
-    ├── InputError (2)        what the user gave: file, column, option
-    ├── ProofError (3)        a proof does not verify, or cannot be made
-    ├── SharingError (4)      a share, its commitment or a reconstruction
-    ├── SealingError (5)      a ciphertext, key or context
-    ├── LedgerError (6)       the chain refuses, fails or is unreachable
-    │   └── ContractRejected  a contract reverted with a named custom error
-    ├── StorageError (7)      a blob is missing or is not what its id says
-    ├── KeyFileError (8)      a proving or verifying key is not the circuit's
-    ├── StateError (9)        a node's saved state forbids the action
-    └── AuditError (10)       a finished task does not check out
+FedproofError (1)
+├── InputError (2)        what the user gave: file, column, option
+├── ProofError (3)        a proof does not verify, or cannot be made
+├── SharingError (4)      a share, its commitment or a reconstruction
+├── SealingError (5)      a ciphertext, key or context
+├── LedgerError (6)       the chain refuses, fails or is unreachable
+│   └── ContractRejected  a contract reverted with a named custom error
+├── StorageError (7)      a blob is missing or is not what its id says
+├── KeyFileError (8)      a proving or verifying key is not the circuit's
+├── StateError (9)        a node's saved state forbids the action
+└── AuditError (10)       a finished task does not check out
 """
 
 
@@ -50,7 +50,7 @@ class LedgerError(FedproofError):
     exit_code = 6
 
 
-class ContractRejected(LedgerError):
+class ContractRejected(LedgerError):  # noqa: N818  # reads as what happened, where it is caught
     """A contract reverted. `name` is its custom error (or `Error`), `arguments` what it carried."""
 
     def __init__(self, name: str, arguments: tuple[object, ...] = (), where: str = "") -> None:

@@ -7,10 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fedproof.ledger import Chain
-from fedproof.ledger.marketplace import Marketplace
-from tests.contracts import toy
-from tests.contracts.support import load_test_artifact
-from tests.contracts.world import COLUMNS, EPOCH_LENGTH, MAX_DURATION, ROWS, World
+from tests.contracts.world import World, build
 from tests.support.anvil import AnvilProcess
 
 _ANVIL = pytest.param("anvil", marks=[pytest.mark.anvil, pytest.mark.xdist_group("anvil")])
@@ -28,18 +25,7 @@ def shared_chain(request: pytest.FixtureRequest) -> Iterator[Chain]:
 
 @pytest.fixture(scope="session")
 def shared_world(shared_chain: Chain) -> World:
-    chain = shared_chain
-    owner, provider, grantee, stranger = (chain.new_account(n) for n in ("owner", "provider", "grantee", "stranger"))
-    # Early in an epoch, so that none ends by itself while the tests run.
-    chain.dev.set_next_timestamp((chain.timestamp() // EPOCH_LENGTH + 1) * EPOCH_LENGTH + 1)
-    market = Marketplace.deploy(
-        chain, owner, epoch_length=EPOCH_LENGTH, max_duration=MAX_DURATION, allow_development_keys=True
-    )
-    harness = chain.deploy(load_test_artifact("ProofHarness"), sender=owner)
-    class_id = market.register_class(
-        owner, ROWS, COLUMNS, toy.listing_keys().verifying, toy.eligibility_keys().verifying
-    )
-    return World(chain, market, harness, owner, provider, grantee, stranger, class_id)
+    return build(shared_chain)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from fedproof.proving.keys import VerifyingKey
 from fedproof.proving.linked import LinkedProof
 from fedproof.statements.notes import LeanImt, nullifier_of, owner_of
 from tests.contracts import toy
+from tests.contracts.support import load_test_artifact
 
 ROWS, COLUMNS = 64, 3
 EPOCH_LENGTH = 3600
@@ -84,3 +85,18 @@ class World:
 
     def deploy_key(self, key: VerifyingKey) -> ChecksumAddress:
         return self.deploy_blob(key.encode())
+
+
+def build(chain: Chain) -> World:
+    """Deploys a marketplace with one capacity class of toy keys."""
+    owner, provider, grantee, stranger = (chain.new_account(n) for n in ("owner", "provider", "grantee", "stranger"))
+    # Early in an epoch, so that none ends by itself while the tests run.
+    chain.dev.set_next_timestamp((chain.timestamp() // EPOCH_LENGTH + 1) * EPOCH_LENGTH + 1)
+    market = Marketplace.deploy(
+        chain, owner, epoch_length=EPOCH_LENGTH, max_duration=MAX_DURATION, allow_development_keys=True
+    )
+    harness = chain.deploy(load_test_artifact("ProofHarness"), sender=owner)
+    class_id = market.register_class(
+        owner, ROWS, COLUMNS, toy.listing_keys().verifying, toy.eligibility_keys().verifying
+    )
+    return World(chain, market, harness, owner, provider, grantee, stranger, class_id)

@@ -91,7 +91,7 @@ def test_rejects_an_invalid_update_on_chain_and_the_round_still_ends(
     # the slot is open again until the deadline; after it the round goes on without the culprit
     arena.world.chain.wait_until_block(game.task.deadline)
     game.settle()
-    assert game.task.rounds_done == 1
+    assert len(game.task.settled) == 1
 
 
 @pytest.mark.parametrize("part", ["all zero", "A off the curve", "y beyond r", "x beyond p"])
@@ -204,7 +204,7 @@ def test_names_the_participant_whose_share_is_wrong_before_anything_is_released(
     outputs = game.outputs(leader, [arena.workers[0], arena.workers[2]])
     result = game.sum(leader, outputs)
     leader.finalize(game.task, game.updates, game.aggregate(leader, result))
-    assert game.task.rounds_done == 1
+    assert len(game.task.settled) == 1
 
 
 def test_refuses_a_share_sealed_for_another_worker_or_changed_in_store(
@@ -377,7 +377,7 @@ def test_a_round_with_too_few_updates_closes_and_is_retried(arena: Arena) -> Non
     assert game.task.round == 2
     game.train()
     game.settle()
-    assert game.task.rounds_done == 1
+    assert len(game.task.settled) == 1
 
 
 def test_refuses_to_enrol_under_other_keys_or_a_swapped_description(arena: Arena) -> None:

@@ -164,7 +164,8 @@ def test_rejects_another_output(small: Small) -> None:
 def test_every_rule_has_been_attacked(small: Small) -> None:
     attacked = {
         "lookup/sum", "lookup/feature/input", "lookup/feature/row", "mask/count",
-        "mask/boolean", "mask/real rows first", "labels/boolean", "labels/padding", "padding is zero", "powers of sigma",
+        "mask/boolean", "mask/real rows first", "labels/boolean", "labels/padding", "padding is zero",
+        "powers of sigma",
         "commitment blinding", "evaluation/row", "evaluation/rows", "evaluation/labels", "evaluation/blinding",
         "evaluation/tail", "evaluation/output",
     }  # fmt: skip

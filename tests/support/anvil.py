@@ -25,7 +25,7 @@ def anvil_binary() -> Path:
 
 
 class AnvilProcess:
-    """A fresh chain on a free loopback port, under the rules of mainnet: Osaka, of which the transaction cap is part."""
+    """A fresh chain on a free loopback port, under the rules of mainnet: Osaka, with its cap on transactions."""
 
     def __init__(self, *options: str, chain_id: int = 31_337) -> None:
         self._command = [
@@ -33,7 +33,7 @@ class AnvilProcess:
             *("--hardfork", "osaka", "--enable-tx-gas-limit", "--gas-limit", "60000000"),
             *options,
         ]
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 

@@ -88,18 +88,28 @@ class TaskAuditor:
         updates = self.federation.updates(task.task_id, number)
         for update in updates:
             self._check_update(task, number, update)
-        self._check_average(task, settled, updates)
+        rows = sum(update.rows for update in updates)
+        require(rows == settled.total_rows, f"round {number}: the chain counts {settled.total_rows} rows, not {rows}")
+        require(len(updates) >= max(2, task.min_updates), f"round {number}: fewer updates than the minimum were summed")
+        return [
+            f"round {number}: {len(updates)} training proofs hold, each from challenges computed anew",
+            f"round {number}: {len(updates)} x {len(task.workers)} sealed shares are stored whole, of the right degree",
+            self._check_end(task, settled, updates),
+        ]
+
+    def _check_end(self, task: TaskInfo, settled: SettledRound, updates: list[Update]) -> str:
+        """The aggregate of a round, or that it never got one."""
+        number = settled.round
+        if settled.leader is None or settled.new_model is None or settled.content_id is None:
+            return f"round {number}: nobody settled it in time; its participants are paid and the model stays"
+        self._check_average(task, settled, updates, settled.leader)
         model = GlobalModel.decode(self.store.get(settled.content_id.hex()))
         require(
             self.srs.commit(weight_vector(model.weights)) == settled.new_model,
             f"round {number}: the published model is not the one that the chain committed to",
         )
         self.models.append((settled.new_model, model))
-        return [
-            f"round {number}: {len(updates)} training proofs hold, each from challenges computed anew",
-            f"round {number}: {len(updates)} x {len(task.workers)} sealed shares are stored whole, of the right degree",
-            f"round {number}: the new model is the average of exactly these updates over {settled.total_rows} rows",
-        ]
+        return f"round {number}: the new model is the average of exactly these updates over {settled.total_rows} rows"
 
     def _check_update(self, task: TaskInfo, number: int, update: Update) -> None:
         where = f"round {number}, update of {update.participant}"
@@ -119,18 +129,15 @@ class TaskAuditor:
         except (FedproofError, ValueError) as error:
             raise AuditError(f"{where}: {error}") from None
 
-    def _check_average(self, task: TaskInfo, settled: SettledRound, updates: list[Update]) -> None:
+    def _check_average(self, task: TaskInfo, settled: SettledRound, updates: list[Update], leader: str) -> None:
         number = settled.round
-        rows = sum(update.rows for update in updates)
-        require(rows == settled.total_rows, f"round {number}: the chain counts {settled.total_rows} rows, not {rows}")
-        require(len(updates) >= max(2, task.min_updates), f"round {number}: fewer updates than the minimum were summed")
         _, call = decoded_call(self.market.chain, self.federation.contract, settled.tx_hash)
         aggregate = _aggregate(call["aggregate"])
         require(
             aggregate.new_model == settled.new_model, f"round {number}: the event names another model than the proof"
         )
         try:
-            check_aggregate(self.federation, self.keys["aggregation"], task, number, updates, aggregate, settled.leader)
+            check_aggregate(self.federation, self.keys["aggregation"], task, number, updates, aggregate, leader)
         except FedproofError as error:
             raise AuditError(f"round {number}: aggregation proof: {error}") from None
 

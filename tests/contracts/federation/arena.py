@@ -1,4 +1,4 @@
-"""Everything a task needs, with honest ways to play it: granted datasets, a committee, and provers for both statements."""
+"""Everything a task needs, with honest ways to play it: granted datasets, a committee, provers for both statements."""
 
 from __future__ import annotations
 
@@ -192,7 +192,9 @@ class Arena:
         for update in updates:
             total = _core.fr_add(total, toys.weighted(update.rows, self.secrets[update.update]))
         q = _core.fr_random(toys.WEIGHTS) if step is None else step
-        rest = _core.fr_sub(total, toys.weighted(count, toys.padded(q, toys.UPDATE))) if remainder is None else remainder
+        rest = (
+            _core.fr_sub(total, toys.weighted(count, toys.padded(q, toys.UPDATE))) if remainder is None else remainder
+        )
         new = _core.fr_add(self.models[task.model], q)
         new_model = srs.commit(new)
 

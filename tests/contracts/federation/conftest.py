@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from fedproof.ledger import Chain
+from tests.contracts import world
 from tests.contracts.federation.arena import Arena, build
-from tests.contracts.world import World
 
 
 @pytest.fixture(scope="session")
-def shared_arena(shared_world: World) -> Arena:
-    return build(shared_world)
+def shared_arena(shared_chain: Chain) -> Arena:
+    """On a marketplace of its own, so that no other test finds its grants."""
+    return build(world.build(shared_chain))
 
 
 @pytest.fixture

@@ -78,7 +78,9 @@ class ToyAggregation:
         cs.challenges(sigma, lam)
         cs.product(count, count, "N")
         powers = cs.powers(sigma, UPDATE, "powers")
-        at = [each[0] + cs.product(each[1:], powers[1 : each.size], "evaluation").sum() for each in (quotient, remainder)]
+        at = [
+            each[0] + cs.product(each[1:], powers[1 : each.size], "evaluation").sum() for each in (quotient, remainder)
+        ]
         value = at[0] + cs.product(at[1], lam, "fold")
         if cs.assigning:
             cs.assign(y, cs.value(value))
