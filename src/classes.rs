@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::error::run;
 use crate::field::{FrOne, FrVec};
-use crate::groth16::{proof_decode, proof_encode, Key, VerifyingKey};
+use crate::groth16::{self, proof_decode, proof_encode, Key, VerifyingKey};
 use crate::kzg::Powers;
 use crate::points::{g1_decode, g1_encode, g2_decode, g2_encode};
 use crate::r1cs::{Shape, System};
@@ -138,18 +138,42 @@ impl R1cs {
     }
 }
 
+/// One dealer of keys for several circuits: for development and tests.
+#[pyclass(frozen, module = "fedproof._core")]
+pub struct Dealer(groth16::Dealer);
+
+#[pymethods]
+impl Dealer {
+    #[new]
+    #[pyo3(signature = (seed=None))]
+    fn new(seed: Option<PyBackedBytes>) -> PyResult<Self> {
+        Ok(Self(groth16::Dealer::random(&mut random::rng(seed.as_deref())?)))
+    }
+}
+
 /// A Groth16 key with a committed segment.
 #[pyclass(frozen, module = "fedproof._core")]
 pub struct ProvingKey(Key);
 
 #[pymethods]
 impl ProvingKey {
-    /// A key by one dealer: for development and tests.
+    /// A key by one dealer, by default one of its own: for development and tests.
     #[staticmethod]
-    #[pyo3(signature = (r1cs, seed=None))]
-    fn setup(py: Python<'_>, r1cs: &R1cs, seed: Option<PyBackedBytes>) -> PyResult<Self> {
+    #[pyo3(signature = (r1cs, seed=None, dealer=None))]
+    fn setup(
+        py: Python<'_>,
+        r1cs: &R1cs,
+        seed: Option<PyBackedBytes>,
+        dealer: Option<PyRef<'_, Dealer>>,
+    ) -> PyResult<Self> {
+        let dealer = dealer.as_deref();
         run(py, || {
-            Key::setup(&r1cs.0, &mut random::rng(seed.as_deref())?).map(ProvingKey)
+            let mut rng = random::rng(seed.as_deref())?;
+            match dealer {
+                Some(dealer) => Key::setup(&r1cs.0, &dealer.0, &mut rng),
+                None => Key::setup(&r1cs.0, &groth16::Dealer::random(&mut rng), &mut rng),
+            }
+            .map(ProvingKey)
         })
     }
 

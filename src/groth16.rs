@@ -5,6 +5,7 @@ use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{Field, One};
 use ark_groth16::{Groth16, Proof, ProvingKey as ArkKey};
 use ark_relations::gr1cs::{ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable};
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
@@ -76,6 +77,28 @@ impl ConstraintSynthesizer<Fr> for Circuit<'_> {
     }
 }
 
+/// One dealer's part of a setup that several circuits share: alpha, beta and tau (protocol, section 9, phase 1). Keys of
+/// one dealer have one e(alpha, beta), so that a verifier of several proofs pays for it once.
+///
+/// Sharing them is sound because it is what every ceremony does: BGM17 publishes the powers of tau, also times alpha and
+/// beta, to all circuits, and whatever another circuit's key holds undivided lies in their span. What must never be
+/// shared is what divides: delta and eta, which `Key::setup` draws anew for each key.
+pub struct Dealer {
+    alpha: Zeroizing<Fr>,
+    beta: Zeroizing<Fr>,
+    /// arkworks draws tau itself, so that a dealer keeps the seed it draws from.
+    tau: Zeroizing<[u8; 32]>,
+}
+
+impl Dealer {
+    pub fn random(rng: &mut ChaCha20Rng) -> Self {
+        let [alpha, beta] = std::array::from_fn(|_| Zeroizing::new(random::nonzero(rng)));
+        let mut tau = Zeroizing::new([0; 32]);
+        rng.fill_bytes(&mut *tau);
+        Self { alpha, beta, tau }
+    }
+}
+
 /// The secrets of a setup; whoever knows them forges. gamma is always 1.
 struct Trapdoor {
     alpha: Zeroizing<Fr>,
@@ -85,11 +108,11 @@ struct Trapdoor {
 }
 
 impl Trapdoor {
-    fn random(rng: &mut ChaCha20Rng) -> Self {
-        let [alpha, beta, delta, eta] = std::array::from_fn(|_| Zeroizing::new(random::nonzero(rng)));
+    fn random(dealer: &Dealer, rng: &mut ChaCha20Rng) -> Self {
+        let [delta, eta] = std::array::from_fn(|_| Zeroizing::new(random::nonzero(rng)));
         Self {
-            alpha,
-            beta,
+            alpha: dealer.alpha.clone(),
+            beta: dealer.beta.clone(),
             delta,
             eta,
         }
@@ -97,9 +120,13 @@ impl Trapdoor {
 }
 
 impl Key {
-    /// A key by one dealer, who forgets alpha, beta, delta, eta and tau afterwards. For development.
-    pub fn setup(system: &System, rng: &mut ChaCha20Rng) -> Result<Self> {
-        Self::setup_with(system, &Trapdoor::random(rng), rng)
+    /// A key by one dealer, who forgets delta and eta afterwards, and the rest after its last key. For development.
+    pub fn setup(system: &System, dealer: &Dealer, rng: &mut ChaCha20Rng) -> Result<Self> {
+        Self::setup_with(
+            system,
+            &Trapdoor::random(dealer, rng),
+            &mut ChaCha20Rng::from_seed(*dealer.tau),
+        )
     }
 
     /// `rng` draws tau.
@@ -261,8 +288,6 @@ pub fn proof_decode(bytes: &[u8]) -> Result<Proof<Bn254>> {
 
 #[cfg(test)]
 mod tests {
-    use rand_chacha::rand_core::SeedableRng;
-
     use super::*;
     use crate::sparse::Rows;
 
@@ -331,7 +356,7 @@ mod tests {
     fn adds_no_row_for_committed_wires() {
         let system = system();
         assert_eq!(system.constraints(), 2 + 2);
-        let key = Key::setup(&system, &mut rng()).unwrap();
+        let key = Key::setup(&system, &Dealer::random(&mut rng()), &mut rng()).unwrap();
         assert_eq!(key.ark.h_query.len() + 1, 4);
     }
 }

@@ -62,6 +62,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
     module.add_class::<classes::Srs>()?;
     module.add_class::<classes::R1cs>()?;
+    module.add_class::<classes::Dealer>()?;
     module.add_class::<classes::ProvingKey>()?;
     module.add_function(wrap_pyfunction!(classes::groth16_verify, module)?)?;
     Ok(())

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 __all__ = [
     "MODULUS",
+    "Dealer",
     "ProvingKey",
     "R1cs",
     "Srs",
@@ -232,12 +233,22 @@ class R1cs:
         """Accepts exactly what `to_bytes` writes."""
 
 @final
+class Dealer:
+    """The secrets alpha, beta and tau of keys for several circuits, for development (protocol, section 9, phase 1)."""
+
+    def __new__(cls, seed: bytes | None = None) -> Dealer:
+        """Secrets from the operating system; a 32-byte seed is for tests."""
+
+@final
 class ProvingKey:
     """A Groth16 key with a committed segment (protocol, section 3)."""
 
     @staticmethod
-    def setup(r1cs: R1cs, seed: bytes | None = None) -> ProvingKey:
-        """A key by one dealer, for development; ValueError if a committed wire stands in no constraint."""
+    def setup(r1cs: R1cs, seed: bytes | None = None, dealer: Dealer | None = None) -> ProvingKey:
+        """A key by one dealer, for development, with delta and eta of its own.
+
+        Keys of one dealer have one alpha and one beta. ValueError if a committed wire stands in no constraint.
+        """
     @property
     def circuit_digest(self) -> bytes:
         """Digest of the R1cs the key was made for."""

@@ -6,36 +6,55 @@ from pathlib import Path
 
 import pytest
 
-from fedproof.app.keyring import Keyring, decode_key_file, encode_key_file
+from fedproof import _core
+from fedproof.app.keyring import KeyRequest, Keyring, decode_key_file, encode_key_file
 from fedproof.errors import KeyFileError
+from fedproof.proving.keys import VerifyingKey
 from fedproof.statements.aggregation import AggregationStatement
 
-STATEMENT = AggregationStatement(3, 2**20)
+REQUESTS = {
+    "one": KeyRequest(AggregationStatement(3, 2**20)),
+    "two": KeyRequest(AggregationStatement(4, 2**20), 5),
+}
+
+
+def verifying(ring: Keyring, srs: _core.Srs) -> list[VerifyingKey]:
+    return [keys.verifying for keys in ring.keys(REQUESTS, srs).keys.values()]
 
 
 def test_keys_are_made_once(tmp_path: Path) -> None:
     told: list[str] = []
     ring = Keyring(tmp_path, told.append)
-    first = ring.keys(STATEMENT, ring.srs(16, [5]))
+    first = verifying(ring, ring.srs(16, [5]))
     made = len(told)
     again = Keyring(tmp_path, told.append)
-    second = again.keys(STATEMENT, again.srs(16, [5]))
-    assert first.verifying == second.verifying
-    assert len(told) == made == 2
+    second = verifying(again, again.srs(16, [5]))
+    assert first == second
+    assert len(told) == made == 3
+
+
+def test_keys_of_one_set_share_what_circuits_may_share_and_nothing_else() -> None:
+    ring = Keyring(None)
+    one, two = verifying(ring, ring.srs(16, [5]))
+    assert (one.alpha, one.beta, one.tau) == (two.alpha, two.beta, two.tau)
+    assert len({_core.g2_generator(), one.delta, one.eta, two.delta, two.eta}) == 5
+    assert (one.tau_d, two.tau_d is None) == (None, False)
 
 
 def test_without_a_folder_nothing_is_kept() -> None:
     ring = Keyring(None)
     srs = ring.srs(16, [5])
-    assert ring.keys(STATEMENT, srs).verifying != ring.keys(STATEMENT, srs).verifying
+    for first, second in zip(verifying(ring, srs), verifying(ring, srs), strict=True):
+        assert len({first.alpha, second.alpha}) == len({first.delta, second.delta}) == 2
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "other circuit", "empty"])
 def test_a_damaged_or_foreign_key_file_is_not_used(tmp_path: Path, damage: str) -> None:
     ring = Keyring(tmp_path)
     srs = ring.srs(16, [5])
-    first = ring.keys(STATEMENT, srs)
-    path = next(path for path in tmp_path.iterdir() if path.name.startswith("aggregation"))
+    first = verifying(ring, srs)
+    path = next(path for path in tmp_path.iterdir() if path.name.startswith("keys-"))
+    identity = bytes.fromhex(path.name.removeprefix("keys-"))
     blob = path.read_bytes()
     if damage == "flip":
         path.write_bytes(blob[:-5] + bytes([blob[-5] ^ 1]) + blob[-4:])
@@ -44,16 +63,17 @@ def test_a_damaged_or_foreign_key_file_is_not_used(tmp_path: Path, damage: str) 
     elif damage == "empty":
         path.write_bytes(b"")
     else:
-        path.write_bytes(encode_key_file(bytes(32), decode_key_file(blob, first.circuit.circuit_id)))
+        path.write_bytes(encode_key_file(bytes(32), decode_key_file(blob, identity)))
     told: list[str] = []
-    second = Keyring(tmp_path, told.append).keys(STATEMENT, srs)
+    second = verifying(Keyring(tmp_path, told.append), srs)
     assert any("is not used" in line for line in told)
-    assert second.verifying != first.verifying
+    assert second != first
+    assert verifying(Keyring(tmp_path), srs) == second
 
 
 def test_a_key_file_names_what_is_wrong() -> None:
-    good = encode_key_file(b"a" * 32, b"payload")
-    assert decode_key_file(good, b"a" * 32) == b"payload"
+    good = encode_key_file(b"a" * 32, [b"payload", b""])
+    assert decode_key_file(good, b"a" * 32) == [b"payload", b""]
     with pytest.raises(KeyFileError, match="another circuit"):
         decode_key_file(good, b"b" * 32)
     with pytest.raises(KeyFileError, match="damaged"):
@@ -65,5 +85,5 @@ def test_a_key_file_names_what_is_wrong() -> None:
 def test_a_folder_that_cannot_be_written_is_told_and_not_fatal(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     told: list[str] = []
-    Keyring(tmp_path / "file" / "keys", told.append).keys(STATEMENT, Keyring(None).srs(16, [5]))
+    Keyring(tmp_path / "file" / "keys", told.append).keys(REQUESTS, Keyring(None).srs(16, [5]))
     assert any("not cached" in line or "is not used" in line for line in told)

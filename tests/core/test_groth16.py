@@ -402,6 +402,31 @@ def test_a_seed_fixes_a_key_and_a_proof() -> None:
     assert first.prove(LINKED.r1cs, z, bytes(32)) != first.prove(LINKED.r1cs, z, b"\x01" * 32)
 
 
+def test_keys_of_one_dealer_share_alpha_and_beta_alone() -> None:
+    dealer = _core.Dealer()
+    keys = [_core.ProvingKey.setup(LINKED.r1cs, dealer=dealer) for _ in range(2)]
+    first, second = (key.verifying_key() for key in keys)
+    assert (first["alpha_g1"], first["beta_g2"]) == (second["alpha_g1"], second["beta_g2"])
+    assert first["ic"] == second["ic"]  # undivided, and of one circuit: they show that tau is shared, too
+    assert len({first["delta_g2"], second["delta_g2"], first["eta_g2"], second["eta_g2"], _core.g2_generator()}) == 5
+    z = fr(*LINKED.z)
+    committed = fr(*LINKED.z[1 + PUBLIC : 1 + PUBLIC + COMMITTED])
+    proof, d = keys[0].prove(LINKED.r1cs, z), keys[0].commit(committed)
+    assert LINKED.verify(vk=first, proof=proof, d=d)
+    assert not LINKED.verify(vk=second, proof=proof, d=d)
+    assert not LINKED.verify(vk=second, proof=keys[1].prove(LINKED.r1cs, z), d=d)
+
+
+def test_dealers_differ_and_a_seed_fixes_one() -> None:
+    def alpha(dealer: _core.Dealer) -> bytes:
+        return _core.ProvingKey.setup(LINKED.r1cs, dealer=dealer).verifying_key()["alpha_g1"]
+
+    assert alpha(_core.Dealer()) != alpha(_core.Dealer())
+    assert alpha(_core.Dealer(bytes(32))) == alpha(_core.Dealer(bytes(32)))
+    with pytest.raises(ValueError, match="32 bytes"):
+        _core.Dealer(b"short")
+
+
 def test_the_smallest_circuit_proves() -> None:
     r1cs = System(0, 0, 1).build()
     key = _core.ProvingKey.setup(r1cs)

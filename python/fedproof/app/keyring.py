@@ -1,6 +1,6 @@
 """Powers of tau and proving keys, made once and cached on disk by circuit id.
 
-A cached file is never trusted by its name: the circuit is compiled anew, its id compared with the file's, and the
+A cached file is never trusted by its name: the circuits are compiled anew, their ids compared with the file's, and the
 file's own digest checked. A damaged or foreign file is set aside and made again; it never proves anything, for the
 verifying key on chain would refuse it.
 """
@@ -10,17 +10,20 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fedproof import _core
 from fedproof.errors import KeyFileError
-from fedproof.proving.circuit import Statement, Witness, compile_statement
+from fedproof.proving.circuit import Circuit, Statement, compile_statement
 from fedproof.proving.keys import Keys, with_proving_key
 
-MAGIC = b"fedproof-key\x01"
+MAGIC = b"fedproof-key\x02"
 _HEAD = len(MAGIC) + 32 + 32
+_LENGTH_BYTES = 8
 
 
 def default_cache() -> Path:
@@ -31,13 +34,14 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fedproof"
 
 
-def encode_key_file(identity: bytes, payload: bytes) -> bytes:
-    """A key file: magic, 32 bytes of identity, SHA-256 of the payload, the payload."""
+def encode_key_file(identity: bytes, parts: list[bytes]) -> bytes:
+    """A key file: magic, 32 bytes of identity, SHA-256 of the rest, then each part behind its length in 8 bytes."""
+    payload = b"".join(len(part).to_bytes(_LENGTH_BYTES, "big") + part for part in parts)
     return MAGIC + identity + hashlib.sha256(identity + payload).digest() + payload
 
 
-def decode_key_file(blob: bytes, identity: bytes) -> bytes:
-    """The payload of a key file that is whole and belongs to `identity`.
+def decode_key_file(blob: bytes, identity: bytes) -> list[bytes]:
+    """The parts of a key file that is whole and belongs to `identity`.
 
     Raises:
         KeyFileError: it is damaged, of another version, or of another circuit.
@@ -49,7 +53,30 @@ def decode_key_file(blob: bytes, identity: bytes) -> bytes:
         raise KeyFileError("the key file belongs to another circuit")
     if blob[len(MAGIC) + 32 : _HEAD] != hashlib.sha256(identity + payload).digest():
         raise KeyFileError("the key file is damaged")
-    return payload
+    parts = []
+    while payload:
+        end = _LENGTH_BYTES + int.from_bytes(payload[:_LENGTH_BYTES], "big")
+        if len(payload) < end:
+            raise KeyFileError("the key file is damaged")
+        parts.append(payload[_LENGTH_BYTES:end])
+        payload = payload[end:]
+    return parts
+
+
+@dataclass(frozen=True)
+class KeyRequest:
+    """A statement to make keys for; `mask_position` where enrolments in a task use its verifying key."""
+
+    statement: Statement[Any]
+    mask_position: int | None = None
+
+
+@dataclass(frozen=True)
+class KeySet:
+    """Keys by statement, and the seconds that making or loading each took."""
+
+    keys: dict[str, Keys]
+    seconds: dict[str, float]
 
 
 @dataclass
@@ -63,49 +90,73 @@ class Keyring:
         """Powers of tau, `size` in G1 and the named powers in G2, by a single dealer: for development."""
         powers = sorted({1, *g2_powers})
         identity = _core.keccak256(f"fedproof/srs/v1/{size}/{powers}".encode())
-        cached = self._load(f"tau-{size}-{identity[:4].hex()}", identity)
+        name = f"tau-{size}-{identity[:4].hex()}"
+        cached = self._load(name, identity, 1)
         if cached is not None:
-            return _core.Srs.from_bytes(cached)
+            return _core.Srs.from_bytes(cached[0])
         self.notice(f"making {size} powers of tau (development)")
         made = _core.Srs.generate(size, powers)
-        self._save(f"tau-{size}-{identity[:4].hex()}", identity, made.to_bytes())
+        if self.folder is not None:
+            self._save(name, identity, [made.to_bytes()])
         return made
 
-    def keys(self, statement: Statement[Witness], srs: _core.Srs, mask_position: int | None = None) -> Keys:
-        """Keys of a statement, from the cache when the circuit is the same, else made (development)."""
-        circuit = compile_statement(statement)
-        name = f"{statement.name.replace('/', '-')}-{circuit.circuit_id.hex()}"
-        cached = self._load(name, circuit.circuit_id)
-        if cached is not None:
-            proving = _core.ProvingKey.from_bytes(cached)
-        else:
-            self.notice(
-                f"making keys for {statement.name}: {circuit.r1cs.num_constraints:,} constraints, "
-                f"domain {circuit.r1cs.domain_size:,} (development)"
-            )
-            proving = _core.ProvingKey.setup(circuit.r1cs)
-            self._save(name, circuit.circuit_id, proving.to_bytes())
-        return with_proving_key(circuit, proving, srs, mask_position)
+    def keys(self, requests: Mapping[str, KeyRequest], srs: _core.Srs) -> KeySet:
+        """Keys of several statements by one dealer, from the cache when all circuits are the same, else made.
 
-    def _load(self, name: str, identity: bytes) -> bytes | None:
+        They are one file: keys of one dealer share alpha and beta, and a round costs a pairing less for it.
+        """
+        circuits = {name: compile_statement(request.statement) for name, request in requests.items()}
+        identity = _core.keccak256(b"".join(circuit.circuit_id for circuit in circuits.values()))
+        file = f"keys-{identity.hex()}"
+        cached = self._load(file, identity, len(circuits))
+        seconds: dict[str, float] = {}
+        proving: dict[str, _core.ProvingKey] = {}
+        dealer = _core.Dealer()
+        for place, (name, circuit) in enumerate(circuits.items()):
+            started = time.perf_counter()
+            if cached is not None:
+                proving[name] = _core.ProvingKey.from_bytes(cached[place])
+            else:
+                proving[name] = self._make(circuit, dealer)
+            seconds[name] = time.perf_counter() - started
+        if cached is None and self.folder is not None:
+            self._save(file, identity, [key.to_bytes() for key in proving.values()])
+        made = {
+            name: with_proving_key(circuit, proving[name], srs, requests[name].mask_position)
+            for name, circuit in circuits.items()
+        }
+        return KeySet(made, seconds)
+
+    def _make(self, circuit: Circuit, dealer: _core.Dealer) -> _core.ProvingKey:
+        self.notice(
+            f"making keys for {circuit.name}: {circuit.r1cs.num_constraints:,} constraints, "
+            f"domain {circuit.r1cs.domain_size:,} (development)"
+        )
+        return _core.ProvingKey.setup(circuit.r1cs, dealer=dealer)
+
+    def _load(self, name: str, identity: bytes, count: int) -> list[bytes] | None:
         if self.folder is None:
             return None
         path = self.folder / name
         try:
-            return decode_key_file(path.read_bytes(), identity)
+            parts = decode_key_file(path.read_bytes(), identity)
+            if len(parts) != count:
+                raise KeyFileError(f"it has {len(parts)} parts, not {count}")
+            return parts
         except FileNotFoundError:
             return None
         except (KeyFileError, OSError) as error:
             self.notice(f"key file {path} is not used: {error}")
             return None
 
-    def _save(self, name: str, identity: bytes, payload: bytes) -> None:
-        if self.folder is None:
+    def _save(self, name: str, identity: bytes, parts: list[bytes]) -> None:
+        folder = self.folder
+        if folder is None:
             return
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
-                file.write(encode_key_file(identity, payload))
-            Path(file.name).replace(self.folder / name)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+                file.write(encode_key_file(identity, parts))
+            Path(file.name).replace(folder / name)
         except OSError as error:
-            self.notice(f"keys are not cached in {self.folder}: {error.strerror}")
+            self.notice(f"keys are not cached in {folder}: {error.strerror}")

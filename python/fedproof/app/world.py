@@ -7,13 +7,12 @@ role, readable by its owner alone.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedproof.app.keyring import Keyring
+from fedproof import _core
+from fedproof.app.keyring import KeyRequest, Keyring
 from fedproof.app.telling import Teller
 from fedproof.errors import InputError, LedgerError
 from fedproof.learning.fixed import TrainingSpec
@@ -87,27 +86,29 @@ def create_folder(folder: Path) -> None:
         raise InputError(f"{folder} cannot be made: {error.strerror}") from None
 
 
-def make_keys(spec: TrainingSpec, keyring: Keyring) -> tuple[Any, dict[str, Keys], dict[str, KeyFigures]]:
+def make_keys(spec: TrainingSpec, keyring: Keyring) -> tuple[_core.Srs, dict[str, Keys], dict[str, KeyFigures]]:
     """Powers of tau and the keys of the four statements."""
     layout = DatasetLayout(spec.rows, spec.columns)
     srs = keyring.srs(srs_size(spec.rows, spec.columns, spec.mask_count), [layout.masks])
-    makers: dict[str, Callable[[], Keys]] = {
-        "eligibility": lambda: keyring.keys(EligibilityStatement(), srs),
-        "listing": lambda: keyring.keys(ListingStatement(spec.rows, spec.columns), srs),
-        "training": lambda: keyring.keys(TrainingStatement(spec), srs, layout.masks),
-        "aggregation": lambda: keyring.keys(AggregationStatement(spec.columns, spec.update_bound), srs),
-    }
-    keys, figures = {}, {}
-    for name, make in makers.items():
-        started = time.perf_counter()
-        made = keys[name] = make()
-        figures[name] = KeyFigures(
-            made.circuit.r1cs.num_constraints,
-            made.circuit.r1cs.domain_size,
-            made.verifying.num_public,
-            time.perf_counter() - started,
+    made = keyring.keys(
+        {
+            "eligibility": KeyRequest(EligibilityStatement()),
+            "listing": KeyRequest(ListingStatement(spec.rows, spec.columns)),
+            "training": KeyRequest(TrainingStatement(spec), layout.masks),
+            "aggregation": KeyRequest(AggregationStatement(spec.columns, spec.update_bound)),
+        },
+        srs,
+    )
+    figures = {
+        name: KeyFigures(
+            keys.circuit.r1cs.num_constraints,
+            keys.circuit.r1cs.domain_size,
+            keys.verifying.num_public,
+            made.seconds[name],
         )
-    return srs, keys, figures
+        for name, keys in made.keys.items()
+    }
+    return srs, made.keys, figures
 
 
 def build(folder: Path, spec: TrainingSpec, keyring: Keyring, rpc: str | None, teller: Teller) -> World:

@@ -112,7 +112,13 @@ class Keys:
     verifying: VerifyingKey
 
 
-def setup(circuit: Circuit, srs: _core.Srs, mask_position: int | None = None, seed: bytes | None = None) -> Keys:
+def setup(
+    circuit: Circuit,
+    srs: _core.Srs,
+    mask_position: int | None = None,
+    seed: bytes | None = None,
+    dealer: _core.Dealer | None = None,
+) -> Keys:
     """Make keys by a single dealer: for development only, and marked so in the key itself.
 
     Args:
@@ -120,8 +126,9 @@ def setup(circuit: Circuit, srs: _core.Srs, mask_position: int | None = None, se
         srs: the KZG powers that proofs of this circuit link to.
         mask_position: d of the capacity class, where enrolments use this key; `srs` must hold `[tau^d]_2`.
         seed: 32 bytes make a repeatable setup, in tests only.
+        dealer: gives keys of several circuits one alpha and one beta: a round of a task then costs a pairing less.
     """
-    return with_proving_key(circuit, _core.ProvingKey.setup(circuit.r1cs, seed), srs, mask_position)
+    return with_proving_key(circuit, _core.ProvingKey.setup(circuit.r1cs, seed, dealer), srs, mask_position)
 
 
 def with_proving_key(circuit: Circuit, proving: _core.ProvingKey, srs: _core.Srs, mask_position: int | None) -> Keys:
