@@ -57,9 +57,10 @@ import numpy as np
 
 from fedproof import _core
 from fedproof.errors import InputError
-from fedproof.proving.lin import Lin, concatenate, stack
-from fedproof.proving.r1cs import ConstraintSystem, Values
+from fedproof.proving.lin import Lin, stack
+from fedproof.proving.r1cs import ConstraintSystem
 from fedproof.statements.eligibility_witness import EligibilityWitness, Slots
+from fedproof.statements.note_gadgets import climb, climb_cost, equals_number, number
 from fedproof.statements.notes import AMOUNT_BITS, EPOCH_BITS, MAX_DEPTH
 from fedproof.statements.poseidon import poseidon_cost, poseidon_hash
 
@@ -100,8 +101,8 @@ class EligibilityStatement:
         threshold = cs.public("threshold", None if w is None else w.threshold)
         signal = cs.public("signal", None if w is None else w.signal)
         epoch = cs.public("epoch", None if w is None else w.epoch)
-        _equals_number(cs, threshold, None if w is None else w.threshold, AMOUNT_BITS, "threshold")
-        _equals_number(cs, epoch, None if w is None else w.epoch, EPOCH_BITS, "epoch")
+        equals_number(cs, threshold, None if w is None else w.threshold, AMOUNT_BITS, "threshold")
+        equals_number(cs, epoch, None if w is None else w.epoch, EPOCH_BITS, "epoch")
         cs.product(signal, signal, "signal")
 
         secret = cs.private((), w and [w.secret], "secret")
@@ -111,35 +112,14 @@ class EligibilityStatement:
             cs.assign(nullifier, cs.value(used))
         cs.equal(used[0], nullifier, "nullifier/public")
 
-        amount = _number(cs, slots and slots.amounts, m, AMOUNT_BITS, "amount")
-        unlock = epoch + 1 + _number(cs, slots and slots.epochs_left, m, EPOCH_BITS, "unlock epoch")
+        amount = number(cs, slots and slots.amounts, m, AMOUNT_BITS, "amount")
+        unlock = epoch + 1 + number(cs, slots and slots.epochs_left, m, EPOCH_BITS, "unlock epoch")
         nonce = cs.private((m,), slots and slots.nonces, "nonce")
         leaf = poseidon_hash(cs, stack([owner.broadcast_to((m,)), amount, unlock, nonce], axis=1), "leaf")
-        cs.constrain(amount, self._climb(cs, leaf, slots) - root, 0, "root")
+        cs.constrain(amount, climb(cs, leaf, slots and slots.proofs, self.depth) - root, 0, "root")
         self._distinct(cs, nonce)
-        excess = _number(cs, slots and [slots.excess], 1, self.excess_bits, "excess")
+        excess = number(cs, slots and [slots.excess], 1, self.excess_bits, "excess")
         cs.equal(amount.sum(), threshold + excess[0], "sum")
-
-    def _climb(self, cs: ConstraintSystem, leaf: Lin, slots: Slots | None) -> Lin:
-        """Tops `(m,)` of the paths from the leaves `(m,)`. One gadget hashes all levels of all notes."""
-        if not self.depth:
-            return leaf
-        shape = (self.notes, self.depth)
-        path = slots and slots.climb(_core.fr_to_ints(cs.value(leaf)))
-        left = cs.private(shape, path and path[0], "path/left")
-        right = cs.private(shape, path and path[1], "path/right")
-        goes_on = cs.private(shape, path and path[2], "path/goes on")
-        above = cs.private(shape, path and path[3], "path/above")
-        node = leaf.reshape(-1, 1)
-        if self.depth > 1:
-            node = concatenate([node, above[:, :-1]], axis=1)
-        cs.constrain(goes_on, 1 - goes_on, 0, "path/goes on")
-        stranger = cs.product(node - left, node - right, "path/stranger")
-        cs.constrain(goes_on, stranger, 0, "path/child")
-        children = stack([left, right], axis=2).reshape(-1, 2)
-        parent = poseidon_hash(cs, children, "path/hash", gate=goes_on.reshape(-1)).reshape(*shape)
-        cs.constrain(goes_on, parent - node, above - node, "path/above")
-        return above[:, -1]
 
     def _distinct(self, cs: ConstraintSystem, nonce: Lin) -> None:
         """No two nonces are equal: each difference has an inverse."""
@@ -156,25 +136,8 @@ class EligibilityStatement:
 
     def cost(self) -> int:
         """Constraints of the circuit, without the rows of `[1 | x]` that the core appends."""
-        m, step = self.notes, poseidon_cost(2) + 4
-        of_notes = m * (AMOUNT_BITS + EPOCH_BITS + poseidon_cost(4) + step * self.depth + 1)
+        m = self.notes
+        of_notes = m * (AMOUNT_BITS + EPOCH_BITS + poseidon_cost(4) + 1) + climb_cost(m, self.depth)
         of_secret = poseidon_cost(1) + poseidon_cost(2) + 1
         public = (AMOUNT_BITS + 1) + (EPOCH_BITS + 1) + 1
         return of_notes + of_secret + m * (m - 1) // 2 + self.excess_bits + 1 + public
-
-
-def _number(cs: ConstraintSystem, values: list[int] | None, count: int, bits: int, name: str) -> Lin:
-    """Numbers `(count,)` in `[0, 2^bits)`, as combinations of boolean wires `<name>/bits`."""
-    digits: Values = None
-    if values is not None:
-        # a value out of range keeps its low bits, and the constraint on the number fails
-        digits = np.array([value >> bit & 1 for value in values for bit in range(bits)], dtype=np.int64)
-    wires = cs.private((count, bits), digits, f"{name}/bits")
-    cs.constrain(wires, 1 - wires, 0, f"{name}/bits")
-    return (wires * np.array([1 << bit for bit in range(bits)], dtype=object)).sum(1)
-
-
-def _equals_number(cs: ConstraintSystem, wire: Lin, value: int | None, bits: int, name: str) -> None:
-    """Require that a public input lies in `[0, 2^bits)`."""
-    number = _number(cs, None if value is None else [value], 1, bits, name)
-    cs.equal(number[0], wire, f"{name}/value")

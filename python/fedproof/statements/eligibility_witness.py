@@ -85,29 +85,4 @@ class Slots:
         self.nonces = [note.nonce for note in notes]
         self.nonces += [nonce for nonce in range(slots) if nonce not in taken][:dummies]
         self.excess = sum(self.amounts) - witness.threshold
-        self._proofs = [*proofs, *[MerkleProof((), ())] * dummies]
-        self._depth = depth
-
-    def climb(self, leaves: Sequence[int]) -> tuple[list[int], list[int], list[int], list[int]]:
-        """Left and right child, whether the level is hashed, node above: slot by slot, each from the leaf up."""
-        levels: list[list[tuple[int, int, int, int]]] = []
-        nodes = list(leaves)
-        for level in range(self._depth):
-            steps = [self._step(node, proof, level) for node, proof in zip(nodes, self._proofs, strict=True)]
-            hashed = [place for place, (_, _, goes_on) in enumerate(steps) if goes_on]
-            if hashed:
-                pairs = [child for place in hashed for child in steps[place][:2]]
-                parents = _core.fr_to_ints(_core.poseidon(_core.fr_from_ints(pairs), 2))
-                for place, parent in zip(hashed, parents, strict=True):
-                    nodes[place] = parent
-            levels.append([(*step, node) for step, node in zip(steps, nodes, strict=True)])
-        rows = [level[slot] for slot in range(len(nodes)) for level in levels]
-        left, right, goes_on, above = ([row[part] for row in rows] for part in range(4))
-        return left, right, goes_on, above
-
-    @staticmethod
-    def _step(node: int, proof: MerkleProof, level: int) -> tuple[int, int, int]:
-        if level >= len(proof.siblings):
-            return 0, 0, 0
-        sibling = proof.siblings[level]
-        return (sibling, node, 1) if proof.right[level] else (node, sibling, 1)
+        self.proofs = [*proofs, *[MerkleProof((), ())] * dummies]

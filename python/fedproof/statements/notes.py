@@ -2,7 +2,9 @@
 
     owner     = Poseidon(secret)
     leaf      = Poseidon(owner, amount, unlock epoch, nonce)
-    nullifier = Poseidon(secret, scope)
+    nullifier = Poseidon(secret, scope)              of eligibility
+    spent     = Poseidon(secret, nonce, leaf)        of a spend
+    new nonce = Poseidon(first spent, place)         of the notes that a spend makes, place 0 and 1
 
 The tree is zk-kit's LeanIMT over `Poseidon(left, right)`: a node without a right sibling is passed up unchanged, so the
 tree of one leaf is that leaf and no level holds zeros. Leaves hash four values and nodes two, so no node can pass for a
@@ -79,6 +81,16 @@ class Note:
     def leaf(self) -> int:
         """The note as a leaf of the tree."""
         return _poseidon([self.owner, self.amount, self.unlock_epoch, self.nonce], 4)[0]
+
+
+def spend_nullifier(secret: int, note: Note) -> int:
+    """What marks a note as spent; nobody without the secret can tell which note it is."""
+    return _poseidon([_element(secret, "the secret"), note.nonce, note.leaf()], 3)[0]
+
+
+def output_nonce(first_nullifier: int, place: int) -> int:
+    """The nonce of a note that a spend makes: no nullifier is taken twice, so none comes twice."""
+    return _poseidon([_element(first_nullifier, "a nullifier"), place], 2)[0]
 
 
 @dataclass(frozen=True)
