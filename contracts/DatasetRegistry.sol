@@ -3,6 +3,8 @@ pragma solidity ^0.8.28;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ERC721} from "@openzeppelin/contracts/token/ERC721/ERC721.sol";
 
 import {IDatasetRegistry} from "./IDatasetRegistry.sol";
@@ -15,10 +17,13 @@ import {VerifyingKeys} from "./proof/VerifyingKeys.sol";
 
 /// @title Datasets with a proven shape, and who may read which tier of them
 /// @notice A dataset is an ERC-721 token; its holder is the provider. Listing one takes a proof that the committed
-/// values are in range and that exactly `rows` of them are real. Access to a tier takes a proof of a locked balance
-/// that names neither the notes nor their owner. What a proof is about (scope, signal, threshold, epoch and the
-/// challenges) is computed here, never taken from the prover.
+/// values are in range and that exactly `rows` of them are real. An update replaces a listing by its next version, with
+/// a proof of its own. Access to a tier takes a proof of a locked balance that names neither the notes nor their owner,
+/// and the tier's price, if it has one, which the holder of the token gets in the same transaction. What a proof is about
+/// (scope, signal, threshold, epoch and the challenges) is computed here, never taken from the prover.
 contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard {
+    using SafeERC20 for IERC20;
+
     /// @notice Tiers are 0 (free) to 5 (everything).
     uint8 public constant MAX_TIER = 5;
 
@@ -35,8 +40,11 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     uint256 private constant _MAX_SEALED_KEY = 2048;
 
     /// @dev Exact calldata of the functions that take a proof, so that nothing can ride along behind it.
-    uint256 private constant _MINT_CALLDATA = 4 + 32 * (14 + 16);
-    uint256 private constant _ACCESS_CALLDATA = 4 + 32 * (6 + 8 + 1);
+    uint256 private constant _LISTING_WORDS = 21 + 16;
+    uint256 private constant _MINT_CALLDATA = 4 + 32 * _LISTING_WORDS;
+    uint256 private constant _UPDATE_CALLDATA = 4 + 32 * (1 + _LISTING_WORDS);
+    uint256 private constant _BLOCK_CALLDATA = 4 + 32 * (1 + 16);
+    uint256 private constant _ACCESS_CALLDATA = 4 + 32 * (7 + 8 + 1);
 
     /// @notice A shape of datasets with the keys of its statements.
     struct CapacityClass {
@@ -51,7 +59,9 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     struct Terms {
         uint32 classId;
         bytes32 schema; // content id (SHA-256) of the public schema blob
-        uint128[6] thresholds; // base units for tiers 1 to 5, 0 = not offered; tier 0 is free and must be 0
+        bytes32 card; // content id of the public card: summary statistics, licence, files; 0 = none
+        uint96[6] thresholds; // base units to have locked for tiers 1 to 5, 0 = not offered; tier 0 is free: 0
+        uint96[6] prices; // base units that a grant costs; tier 0 is free, and a tier that is not offered has none
         bytes32[6] sealedFiles; // content ids of the sealed files by tier, 0 = none
     }
 
@@ -69,26 +79,37 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     struct Dataset {
         address provider;
         uint32 classId;
-        uint32 rows;
+        uint32 rows; // of the first block
+        uint32 blocks; // 1 unless the dataset is larger than its class
+        uint16 version;
         bool retired;
-        uint256[2] commitment;
+        uint256[2] commitment; // of the first block
         bytes32 schema;
-        uint128[6] thresholds;
+        uint96[6] thresholds;
+        uint96[6] prices;
     }
 
-    /// @dev Six slots. The sealed files are in the event alone: nothing on chain asks for them.
+    /// @dev Eight slots, of which the last two stay empty while the tiers up to 4 cost nothing. Card and sealed files are
+    /// in the event alone: nothing on chain asks for them.
     struct Record {
         uint256 x;
         uint256 y;
         bytes32 schema;
-        uint128 threshold1;
-        uint128 threshold2;
-        uint128 threshold3;
-        uint128 threshold4;
-        uint128 threshold5;
+        uint96 threshold1;
+        uint96 threshold2;
         uint32 classId;
         uint32 rows;
+        uint96 threshold3;
+        uint96 threshold4;
+        uint32 blocks;
+        uint16 version;
         bool retired;
+        uint96 threshold5;
+        uint96 price5;
+        uint96 price1;
+        uint96 price2;
+        uint96 price3;
+        uint96 price4;
     }
 
     /// @dev One slot. 27 bytes of the key's hash are plenty: nobody finds a second key for them, and who looks for two
@@ -100,6 +121,8 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
 
     /// @notice Whose locked balances open tiers.
     INoteVault public immutable vault;
+    /// @notice The vault's token, in which prices are paid.
+    IERC20 public immutable token;
     /// @notice Seconds in an epoch of the vault, which never change.
     uint256 public immutable epochLength;
     /// @notice The farthest that a grant may reach into the future, in seconds.
@@ -130,31 +153,63 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     );
     /// @notice No new listing and no new grant in this class from now on.
     event ClassClosed(uint32 indexed classId);
-    /// @notice A dataset was listed.
+    /// @notice A dataset was listed, as version 1.
     event DatasetMinted(
         uint256 indexed datasetId,
         address indexed provider,
         uint32 indexed classId,
         uint32 rows,
         uint256[2] commitment,
-        bytes32 schema,
-        uint128[6] thresholds,
-        bytes32[6] sealedFiles
+        Terms terms
+    );
+    /// @notice A dataset has a new version. The keys of its tiers are new, too; whoever holds a running grant gets them.
+    event DatasetUpdated(
+        uint256 indexed datasetId,
+        address indexed provider,
+        uint32 indexed classId,
+        uint16 version,
+        uint32 rows,
+        uint256[2] commitment,
+        Terms terms
+    );
+    /// @notice A dataset larger than its class got another block of rows, numbered from 1 (the listing's own).
+    event BlockAdded(
+        uint256 indexed datasetId,
+        uint16 indexed version,
+        uint32 number,
+        uint32 rows,
+        uint256[2] commitment
     );
     /// @notice No new grant for this dataset from now on; grants that exist run out by themselves.
     event DatasetRetired(uint256 indexed datasetId);
-    /// @notice A grant began or was extended. The provider now seals the tier's key to `hpkeKey`.
+    /// @notice A grant began. The provider now seals the tier's key to `hpkeKey`.
     event AccessGranted(
         uint256 indexed datasetId,
         address indexed grantee,
         uint8 indexed tier,
         uint40 expiry,
-        bool extension,
+        uint96 price,
         uint256 nullifier,
         bytes hpkeKey
     );
-    /// @notice The provider has sealed the tier's key to the grantee's HPKE key.
-    event KeyDelivered(uint256 indexed datasetId, address indexed grantee, uint8 indexed tier, bytes sealedKey);
+    /// @notice A grant was extended, before or after it had run out, for the same key.
+    event AccessExtended(
+        uint256 indexed datasetId,
+        address indexed grantee,
+        uint8 indexed tier,
+        uint40 expiry,
+        uint96 price,
+        uint256 nullifier,
+        bytes hpkeKey
+    );
+    /// @notice The provider has sealed the key of a tier and version to the grantee's HPKE key.
+    event KeyDelivered(
+        uint256 indexed datasetId,
+        address indexed grantee,
+        uint8 indexed tier,
+        uint16 version,
+        bytes sealedKey
+    );
 
     /// @notice The address holds no vault.
     error NotAVault(address vault);
@@ -174,8 +229,16 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     error RowsOutOfRange(uint32 rows, uint32 capacity);
     /// @notice A dataset needs a public schema.
     error MissingSchema();
-    /// @notice Tier 0 is free: its threshold must be zero.
+    /// @notice Tier 0 is free: its threshold and its price must be zero.
     error TierZeroIsFree();
+    /// @notice A tier that is not offered has no price.
+    error PriceWithoutTier(uint8 tier);
+    /// @notice There is no such version of the dataset.
+    error NoSuchVersion(uint256 datasetId, uint16 version);
+    /// @notice The caller agreed to another price than the tier has.
+    error WrongPrice(uint96 price);
+    /// @notice A grant stays with the key that it was given for.
+    error OtherHpkeKey(bytes27 expected);
     /// @notice Only the provider of the dataset may do this.
     error NotProvider(uint256 datasetId, address caller);
     /// @notice The dataset does not offer this tier.
@@ -209,6 +272,9 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         if (address(vault_).code.length == 0) revert NotAVault(address(vault_));
         if (maxDuration_ == 0) revert ZeroMaxDuration();
         vault = vault_;
+        token = vault_.token();
+        address spendKey = vault_.spendKey();
+        _claim(spendKey, VerifyingKeys.load(spendKey), VerifyingKeys.DELTA);
         epochLength = vault_.epochLength();
         maxDuration = maxDuration_;
         allowDevelopmentKeys = allowDevelopmentKeys_;
@@ -252,63 +318,67 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
 
     /// @notice Lists a dataset and mints its token to the caller.
     /// @dev The transcript names the caller, so nobody can list another's dataset by copying the proof.
-    /// @param terms class, schema, thresholds and sealed files.
+    /// @param terms class, schema, card, thresholds, prices and sealed files.
     /// @param listing commitment, number of rows, and the proof that both are sound.
     /// @return datasetId the id of the new dataset and token.
     function mintDataset(Terms calldata terms, Listing calldata listing) external returns (uint256 datasetId) {
-        if (msg.data.length != _MINT_CALLDATA) revert TrailingBytes(_MINT_CALLDATA, msg.data.length);
-        CapacityClass storage class = _openClass(terms.classId);
-        if (listing.rows == 0 || listing.rows > class.rows) revert RowsOutOfRange(listing.rows, class.rows);
-        if (terms.schema == 0) revert MissingSchema();
-        if (terms.thresholds[0] != 0) revert TierZeroIsFree();
-        _verifyListing(class.listingKey, keccak256(abi.encode(terms)), listing);
-
+        _requireLength(_MINT_CALLDATA);
+        _checkListing(terms, listing);
         datasetId = ++datasetCount;
-        _records[datasetId] = Record({
-            x: listing.commitment[0],
-            y: listing.commitment[1],
-            schema: terms.schema,
-            threshold1: terms.thresholds[1],
-            threshold2: terms.thresholds[2],
-            threshold3: terms.thresholds[3],
-            threshold4: terms.thresholds[4],
-            threshold5: terms.thresholds[5],
-            classId: terms.classId,
-            rows: listing.rows,
-            retired: false
-        });
+        _store(datasetId, 1, terms, listing);
         _mint(msg.sender, datasetId);
-        emit DatasetMinted(
-            datasetId,
-            msg.sender,
-            terms.classId,
-            listing.rows,
-            listing.commitment,
-            terms.schema,
-            terms.thresholds,
-            terms.sealedFiles
-        );
+        emit DatasetMinted(datasetId, msg.sender, terms.classId, listing.rows, listing.commitment, terms);
+    }
+
+    /// @notice Replaces a dataset by its next version. Running grants stay, and open it; tasks keep what was enrolled.
+    /// @param datasetId a dataset of the caller that is not retired.
+    /// @param terms of the new version.
+    /// @param listing of the new version.
+    function updateDataset(uint256 datasetId, Terms calldata terms, Listing calldata listing) external {
+        _requireLength(_UPDATE_CALLDATA);
+        Record storage record = _live(datasetId);
+        _checkListing(terms, listing);
+        uint16 version = record.version + 1;
+        _store(datasetId, version, terms, listing);
+        emit DatasetUpdated(datasetId, msg.sender, terms.classId, version, listing.rows, listing.commitment, terms);
+    }
+
+    /// @notice Adds rows to a dataset that is larger than its class, with a proof of their own under the same schema.
+    /// @dev The chain keeps their number; commitments and rows are in the events. Tasks enrol the first block.
+    /// @param datasetId a dataset of the caller that is not retired.
+    /// @param listing commitment, rows and proof of the block; its transcript has the hash of dataset, version and number
+    /// in the place of that of the terms.
+    function addBlock(uint256 datasetId, Listing calldata listing) external {
+        _requireLength(_BLOCK_CALLDATA);
+        Record storage record = _live(datasetId);
+        uint32 number = ++record.blocks;
+        uint16 version = record.version;
+        _requireRows(record.classId, listing.rows);
+        bytes32 place = keccak256(abi.encode(Transcript.BLOCK, datasetId, version, number));
+        _verifyListing(_openClass(record.classId).listingKey, place, listing);
+        emit BlockAdded(datasetId, version, number, listing.rows, listing.commitment);
     }
 
     /// @notice Ends new grants for a dataset, for good. Its token and the grants that exist stay.
     function retire(uint256 datasetId) external {
-        _requireProvider(datasetId);
-        Record storage record = _records[datasetId];
-        if (record.retired) revert DatasetIsRetired(datasetId);
-        record.retired = true;
+        _live(datasetId).retired = true;
         emit DatasetRetired(datasetId);
     }
 
-    /// @notice Everything the chain keeps of a dataset; the sealed files are in its `DatasetMinted` event.
+    /// @notice Everything the chain keeps of a dataset; card and sealed files are in the event of its version.
     function getDataset(uint256 datasetId) external view returns (Dataset memory dataset) {
         Record storage record = _existing(datasetId);
         dataset.provider = ownerOf(datasetId);
         dataset.classId = record.classId;
         dataset.rows = record.rows;
+        dataset.blocks = record.blocks;
+        dataset.version = record.version;
         dataset.retired = record.retired;
         dataset.commitment = [record.x, record.y];
         dataset.schema = record.schema;
-        for (uint8 tier = 1; tier <= MAX_TIER; ++tier) dataset.thresholds[tier] = _threshold(record, tier);
+        for (uint8 tier = 1; tier <= MAX_TIER; ++tier) {
+            (dataset.thresholds[tier], dataset.prices[tier]) = _offer(record, tier);
+        }
     }
 
     /// @inheritdoc IDatasetRegistry
@@ -324,18 +394,24 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     }
 
     /// @inheritdoc IDatasetRegistry
+    function versionOf(uint256 datasetId) external view returns (uint16) {
+        return _existing(datasetId).version;
+    }
+
+    /// @inheritdoc IDatasetRegistry
     function ownerOf(uint256 datasetId) public view override(ERC721, IDatasetRegistry) returns (address) {
         return super.ownerOf(datasetId);
     }
 
     // -- grants --
 
-    /// @notice Opens a tier of a dataset to the caller, or extends its running grant of the same tier, by a proof that
-    /// somebody has at least the tier's threshold locked beyond this epoch. One balance gives one first grant and one
-    /// extension of a dataset per epoch.
+    /// @notice Opens a tier of a dataset to the caller, or extends its grant of the same tier, by a proof that somebody
+    /// has at least the tier's threshold locked beyond this epoch. One balance gives one first grant and one extension of
+    /// a dataset per epoch. The price goes to the holder of the token; the caller must have allowed it.
     /// @param tier 1 to 5; a tier opens those below it.
-    /// @param duration seconds; an extension adds them to the running grant. The end must be within `maxDuration`.
-    /// @param hpkeKey the public key that the tier's key will be sealed to.
+    /// @param duration seconds from now, or from the end of a running grant. The end must be within `maxDuration`.
+    /// @param hpkeKey the public key that the tier's key will be sealed to; an extension keeps that of the grant.
+    /// @param price the tier's price, as the caller knows it.
     /// @param root a root that the vault's tree has had.
     /// @param nullifier Poseidon(secret, scope).
     /// @param proof A, B, C of the eligibility statement.
@@ -344,26 +420,45 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         uint8 tier,
         uint32 duration,
         bytes calldata hpkeKey,
+        uint96 price,
         uint256 root,
         uint256 nullifier,
         uint256[8] calldata proof
     ) external {
         _requireAccessCalldata(hpkeKey.length);
         if (isSpent[nullifier]) revert NullifierSpent(nullifier);
-        uint40 running = _verifyEligibility(datasetId, tier, duration, keccak256(hpkeKey), root, nullifier, proof);
         isSpent[nullifier] = true;
-        uint40 expiry = _end(running, duration);
-        _grants[datasetId][msg.sender][tier] = Grant(expiry, bytes27(keccak256(hpkeKey)));
-        emit AccessGranted(datasetId, msg.sender, tier, expiry, running != 0, nullifier, hpkeKey);
+        if (tier > MAX_TIER) revert TierNotOffered(datasetId, tier);
+        bytes32 keyHash = keccak256(hpkeKey);
+        Grant memory grant = _grants[datasetId][msg.sender][tier];
+        bool extension = grant.expiry != 0;
+        if (extension && grant.hpkeKeyHash != bytes27(keyHash)) revert OtherHpkeKey(grant.hpkeKeyHash);
+        uint256[] memory inputs = new uint256[](_ELIGIBILITY_INPUTS);
+        inputs[0] = root;
+        inputs[2] = nullifier;
+        inputs[4] = _signal(tier, duration, msg.sender, keyHash);
+        _verifyEligibility(datasetId, tier, duration, price, extension, inputs, proof);
+        grant = Grant(_end(grant.expiry, duration), bytes27(keyHash));
+        _grants[datasetId][msg.sender][tier] = grant;
+        if (extension) emit AccessExtended(datasetId, msg.sender, tier, grant.expiry, price, nullifier, hpkeKey);
+        else emit AccessGranted(datasetId, msg.sender, tier, grant.expiry, price, nullifier, hpkeKey);
+        if (price != 0) token.safeTransferFrom(msg.sender, ownerOf(datasetId), price);
     }
 
-    /// @notice Publishes a tier's key, sealed to the grantee. Only the provider, only for a running grant; it may be
-    /// repeated, as when the grantee has changed its key by an extension.
-    function deliverKey(uint256 datasetId, address grantee, uint8 tier, bytes calldata sealedKey) external {
+    /// @notice Publishes the key of a tier and version, sealed to the grantee. Only the provider, only for a running
+    /// grant; it may be repeated.
+    function deliverKey(
+        uint256 datasetId,
+        address grantee,
+        uint8 tier,
+        uint16 version,
+        bytes calldata sealedKey
+    ) external {
         _requireProvider(datasetId);
+        if (version == 0 || version > _records[datasetId].version) revert NoSuchVersion(datasetId, version);
         if (_running(datasetId, grantee, tier) == 0) revert NoGrant(datasetId, grantee, tier);
         if (sealedKey.length == 0 || sealedKey.length > _MAX_SEALED_KEY) revert BadSealedKey(sealedKey.length);
-        emit KeyDelivered(datasetId, grantee, tier, sealedKey);
+        emit KeyDelivered(datasetId, grantee, tier, version, sealedKey);
     }
 
     /// @inheritdoc IDatasetRegistry
@@ -398,17 +493,55 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         bytes32 hpkeKeyHash
     ) external view returns (uint256 scope, uint256 threshold, uint256 signal, uint256 epoch) {
         epoch = block.timestamp / epochLength;
-        scope = _scope(datasetId, epoch, _running(datasetId, grantee, tier) != 0);
-        threshold = _threshold(_existing(datasetId), tier);
+        scope = _scope(datasetId, epoch, tier <= MAX_TIER && _grants[datasetId][grantee][tier].expiry != 0);
+        (threshold, ) = _offer(_existing(datasetId), tier);
         signal = _signal(tier, duration, grantee, hpkeKeyHash);
     }
 
     // -- internals --
 
-    /// @dev The new end of a grant.
-    function _end(uint40 running, uint32 duration) private view returns (uint40 expiry) {
-        expiry = (running == 0 ? uint40(block.timestamp) : running) + duration;
-        if (expiry > block.timestamp + maxDuration) revert DurationOutOfRange(duration, maxDuration);
+    /// @dev The new end of a grant that ends, or has ended, at `expiry`; 0 when there was none.
+    function _end(uint40 expiry, uint32 duration) private view returns (uint40 end) {
+        end = (expiry > block.timestamp ? expiry : uint40(block.timestamp)) + duration;
+        if (end > block.timestamp + maxDuration) revert DurationOutOfRange(duration, maxDuration);
+    }
+
+    function _requireRows(uint32 classId, uint32 rows) private view {
+        uint32 capacity = _openClass(classId).rows;
+        if (rows == 0 || rows > capacity) revert RowsOutOfRange(rows, capacity);
+    }
+
+    function _checkListing(Terms calldata terms, Listing calldata listing) private view {
+        _requireRows(terms.classId, listing.rows);
+        if (terms.schema == 0) revert MissingSchema();
+        if (terms.thresholds[0] != 0 || terms.prices[0] != 0) revert TierZeroIsFree();
+        for (uint8 tier = 1; tier <= MAX_TIER; ++tier) {
+            if (terms.prices[tier] != 0 && terms.thresholds[tier] == 0) revert PriceWithoutTier(tier);
+        }
+        _verifyListing(_openClass(terms.classId).listingKey, keccak256(abi.encode(terms)), listing);
+    }
+
+    function _store(uint256 datasetId, uint16 version, Terms calldata terms, Listing calldata listing) private {
+        _records[datasetId] = Record({
+            x: listing.commitment[0],
+            y: listing.commitment[1],
+            schema: terms.schema,
+            threshold1: terms.thresholds[1],
+            threshold2: terms.thresholds[2],
+            classId: terms.classId,
+            rows: listing.rows,
+            threshold3: terms.thresholds[3],
+            threshold4: terms.thresholds[4],
+            blocks: 1,
+            version: version,
+            retired: false,
+            threshold5: terms.thresholds[5],
+            price5: terms.prices[5],
+            price1: terms.prices[1],
+            price2: terms.prices[2],
+            price3: terms.prices[3],
+            price4: terms.prices[4]
+        });
     }
 
     function _checkKey(address key, uint256 inputs, bool linked) private {
@@ -466,30 +599,26 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         if (!Groth16Verifier.verifyLinked(key, inputs, listing.proof, link)) revert InvalidProof();
     }
 
-    /// @return running the end of the caller's running grant of this tier, 0 when there is none.
+    /// @param inputs root, nullifier and signal are in; the rest is filled in.
     function _verifyEligibility(
         uint256 datasetId,
         uint8 tier,
         uint32 duration,
-        bytes32 hpkeKeyHash,
-        uint256 root,
-        uint256 nullifier,
+        uint96 price,
+        bool extension,
+        uint256[] memory inputs,
         uint256[8] calldata proof
-    ) private view returns (uint40 running) {
+    ) private view {
         Record storage record = _existing(datasetId);
         if (record.retired) revert DatasetIsRetired(datasetId);
         if (duration == 0 || duration > maxDuration) revert DurationOutOfRange(duration, maxDuration);
-        if (!vault.isKnownRoot(root)) revert UnknownRoot(root);
-        running = _running(datasetId, msg.sender, tier);
-
-        uint256[] memory inputs = new uint256[](_ELIGIBILITY_INPUTS);
-        inputs[0] = root;
-        inputs[2] = nullifier;
-        inputs[3] = _threshold(record, tier);
-        if (inputs[3] == 0) revert TierNotOffered(datasetId, tier);
-        inputs[4] = _signal(tier, duration, msg.sender, hpkeKeyHash);
+        if (!vault.isKnownRoot(inputs[0])) revert UnknownRoot(inputs[0]);
+        (uint96 threshold, uint96 asked) = _offer(record, tier);
+        if (threshold == 0) revert TierNotOffered(datasetId, tier);
+        if (price != asked) revert WrongPrice(asked);
+        inputs[3] = threshold;
         inputs[5] = block.timestamp / epochLength;
-        inputs[1] = _scope(datasetId, inputs[5], running != 0);
+        inputs[1] = _scope(datasetId, inputs[5], extension);
         uint256[] memory key = VerifyingKeys.load(_openClass(record.classId).eligibilityKey);
         if (!Groth16Verifier.verify(key, inputs, proof)) revert InvalidProof();
     }
@@ -497,7 +626,10 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     /// @dev The calldata is what these arguments encode to and not a byte more.
     function _requireAccessCalldata(uint256 hpkeKeyLength) private pure {
         if (hpkeKeyLength != _SHORT_HPKE_KEY && hpkeKeyLength != _LONG_HPKE_KEY) revert BadHpkeKey(hpkeKeyLength);
-        uint256 expected = _ACCESS_CALLDATA + hpkeKeyLength; // both lengths are whole words
+        _requireLength(_ACCESS_CALLDATA + hpkeKeyLength); // both lengths are whole words
+    }
+
+    function _requireLength(uint256 expected) private pure {
         if (msg.data.length != expected) revert TrailingBytes(expected, msg.data.length);
     }
 
@@ -520,14 +652,14 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         return expiry > block.timestamp ? expiry : 0;
     }
 
-    /// @dev 0 for a tier that is not offered, for tier 0 and for tiers that do not exist.
-    function _threshold(Record storage record, uint8 tier) private view returns (uint128) {
-        if (tier == 1) return record.threshold1;
-        if (tier == 2) return record.threshold2;
-        if (tier == 3) return record.threshold3;
-        if (tier == 4) return record.threshold4;
-        if (tier == 5) return record.threshold5;
-        return 0;
+    /// @dev Threshold and price of a tier; 0 for a tier that is not offered, for tier 0 and for tiers that do not exist.
+    function _offer(Record storage record, uint8 tier) private view returns (uint96 threshold, uint96 price) {
+        if (tier == 1) return (record.threshold1, record.price1);
+        if (tier == 2) return (record.threshold2, record.price2);
+        if (tier == 3) return (record.threshold3, record.price3);
+        if (tier == 4) return (record.threshold4, record.price4);
+        if (tier == 5) return (record.threshold5, record.price5);
+        return (0, 0);
     }
 
     function _openClass(uint32 classId) private view returns (CapacityClass storage class) {
@@ -538,6 +670,13 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     function _existing(uint256 datasetId) private view returns (Record storage record) {
         record = _records[datasetId];
         if (record.classId == 0) revert NoSuchDataset(datasetId);
+    }
+
+    /// @dev A dataset of the caller that is not retired.
+    function _live(uint256 datasetId) private view returns (Record storage record) {
+        _requireProvider(datasetId);
+        record = _records[datasetId];
+        if (record.retired) revert DatasetIsRetired(datasetId);
     }
 
     function _requireProvider(uint256 datasetId) private view {

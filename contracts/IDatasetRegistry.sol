@@ -9,6 +9,9 @@ interface IDatasetRegistry {
     /// @notice The capacity class of a dataset and its number of real rows; reverts for a dataset that does not exist.
     function shapeOf(uint256 datasetId) external view returns (uint32 classId, uint32 rows);
 
+    /// @notice The version of a dataset, from 1; reverts for a dataset that does not exist.
+    function versionOf(uint256 datasetId) external view returns (uint16);
+
     /// @notice Whether `grantee` holds an unexpired grant of this tier or a higher one. Tier 0 is free.
     function hasAccess(uint256 datasetId, address grantee, uint8 tier) external view returns (bool);
 

@@ -24,9 +24,11 @@ const TRANSIENT_STORAGE = "2394"; // a reminder to clear it, which OpenZeppelin'
 // One row for each contract that is deployed. `runs` weighs the price of a call against the size of the code.
 const CONTRACTS = [
   { source: "contracts/AccessToken.sol" },
-  { source: "contracts/DatasetRegistry.sol" },
+  { source: "contracts/DatasetRegistry.sol", viaIR: true, runs: 1_000 },
+  { source: "contracts/DatasetSales.sol" },
   { source: "contracts/Federation.sol", viaIR: true, runs: 5_000 },
   { source: "contracts/federation/RoundJudge.sol", viaIR: true }, // the federation deploys it; this is for its ABI
+  { source: "contracts/KeyEscrow.sol" },
   { source: "contracts/NoteVault.sol" },
   { source: "poseidon-solidity/PoseidonT3.sol" },
   { source: "poseidon-solidity/PoseidonT5.sol" },

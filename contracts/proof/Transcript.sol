@@ -18,6 +18,8 @@ library Transcript {
     bytes32 internal constant LAMBDA = keccak256("fedproof/lambda/v1");
     bytes32 internal constant SCOPE = keccak256("fedproof/scope/v1");
     bytes32 internal constant SIGNAL = keccak256("fedproof/signal/v1");
+    bytes32 internal constant BLOCK = keccak256("fedproof/listing/block/v1");
+    bytes32 internal constant SPEND = keccak256("fedproof/spend/v1");
 
     /// @dev The challenges of a transcript without sealed shares (listing, aggregation).
     function challenges(bytes32 pre) internal pure returns (uint256 sigma, uint256 lambda) {
