@@ -27,6 +27,10 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     /// @notice Tiers are 0 (free) to 5 (everything).
     uint8 public constant MAX_TIER = 5;
 
+    /// @notice Base units in the unit of thresholds and prices; coarser than a base unit, so that ten of them take little
+    /// storage.
+    uint256 public constant UNIT = 1e9;
+
     uint256 private constant _FIRST_GRANT = 1;
     uint256 private constant _EXTENSION = 2;
 
@@ -60,8 +64,8 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         uint32 classId;
         bytes32 schema; // content id (SHA-256) of the public schema blob
         bytes32 card; // content id of the public card: summary statistics, licence, files; 0 = none
-        uint96[6] thresholds; // base units to have locked for tiers 1 to 5, 0 = not offered; tier 0 is free: 0
-        uint96[6] prices; // base units that a grant costs; tier 0 is free, and a tier that is not offered has none
+        uint64[6] thresholds; // units to have locked for tiers 1 to 5, 0 = not offered; tier 0 is free: 0
+        uint64[6] prices; // units that a grant costs; tier 0 is free, and a tier that is not offered has none
         bytes32[6] sealedFiles; // content ids of the sealed files by tier, 0 = none
     }
 
@@ -85,31 +89,30 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         bool retired;
         uint256[2] commitment; // of the first block
         bytes32 schema;
-        uint96[6] thresholds;
-        uint96[6] prices;
+        uint64[6] thresholds; // in units
+        uint64[6] prices; // in units
     }
 
-    /// @dev Eight slots, of which the last two stay empty while the tiers up to 4 cost nothing. Card and sealed files are
-    /// in the event alone: nothing on chain asks for them.
+    /// @dev Six slots. Card and sealed files are in the event alone: nothing on chain asks for them.
     struct Record {
         uint256 x;
         uint256 y;
         bytes32 schema;
-        uint96 threshold1;
-        uint96 threshold2;
+        uint64 threshold1;
+        uint64 threshold2;
+        uint64 threshold3;
+        uint64 threshold4;
+        uint64 threshold5;
+        uint64 price1;
+        uint64 price2;
+        uint64 price3;
+        uint64 price4;
+        uint64 price5;
         uint32 classId;
         uint32 rows;
-        uint96 threshold3;
-        uint96 threshold4;
         uint32 blocks;
         uint16 version;
         bool retired;
-        uint96 threshold5;
-        uint96 price5;
-        uint96 price1;
-        uint96 price2;
-        uint96 price3;
-        uint96 price4;
     }
 
     /// @dev One slot. 27 bytes of the key's hash are plenty: nobody finds a second key for them, and who looks for two
@@ -188,7 +191,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         address indexed grantee,
         uint8 indexed tier,
         uint40 expiry,
-        uint96 price,
+        uint256 price,
         uint256 nullifier,
         bytes hpkeKey
     );
@@ -198,7 +201,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         address indexed grantee,
         uint8 indexed tier,
         uint40 expiry,
-        uint96 price,
+        uint256 price,
         uint256 nullifier,
         bytes hpkeKey
     );
@@ -236,7 +239,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     /// @notice There is no such version of the dataset.
     error NoSuchVersion(uint256 datasetId, uint16 version);
     /// @notice The caller agreed to another price than the tier has.
-    error WrongPrice(uint96 price);
+    error WrongPrice(uint256 price);
     /// @notice A grant stays with the key that it was given for.
     error OtherHpkeKey(bytes27 expected);
     /// @notice Only the provider of the dataset may do this.
@@ -376,9 +379,15 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         dataset.retired = record.retired;
         dataset.commitment = [record.x, record.y];
         dataset.schema = record.schema;
-        for (uint8 tier = 1; tier <= MAX_TIER; ++tier) {
-            (dataset.thresholds[tier], dataset.prices[tier]) = _offer(record, tier);
-        }
+        dataset.thresholds = [
+            0,
+            record.threshold1,
+            record.threshold2,
+            record.threshold3,
+            record.threshold4,
+            record.threshold5
+        ];
+        dataset.prices = [0, record.price1, record.price2, record.price3, record.price4, record.price5];
     }
 
     /// @inheritdoc IDatasetRegistry
@@ -399,6 +408,11 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     }
 
     /// @inheritdoc IDatasetRegistry
+    function isRetired(uint256 datasetId) external view returns (bool) {
+        return _existing(datasetId).retired;
+    }
+
+    /// @inheritdoc IDatasetRegistry
     function ownerOf(uint256 datasetId) public view override(ERC721, IDatasetRegistry) returns (address) {
         return super.ownerOf(datasetId);
     }
@@ -411,7 +425,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     /// @param tier 1 to 5; a tier opens those below it.
     /// @param duration seconds from now, or from the end of a running grant. The end must be within `maxDuration`.
     /// @param hpkeKey the public key that the tier's key will be sealed to; an extension keeps that of the grant.
-    /// @param price the tier's price, as the caller knows it.
+    /// @param price the tier's price in base units, as the caller knows it.
     /// @param root a root that the vault's tree has had.
     /// @param nullifier Poseidon(secret, scope).
     /// @param proof A, B, C of the eligibility statement.
@@ -420,7 +434,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         uint8 tier,
         uint32 duration,
         bytes calldata hpkeKey,
-        uint96 price,
+        uint256 price,
         uint256 root,
         uint256 nullifier,
         uint256[8] calldata proof
@@ -528,19 +542,19 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
             schema: terms.schema,
             threshold1: terms.thresholds[1],
             threshold2: terms.thresholds[2],
-            classId: terms.classId,
-            rows: listing.rows,
             threshold3: terms.thresholds[3],
             threshold4: terms.thresholds[4],
-            blocks: 1,
-            version: version,
-            retired: false,
             threshold5: terms.thresholds[5],
-            price5: terms.prices[5],
             price1: terms.prices[1],
             price2: terms.prices[2],
             price3: terms.prices[3],
-            price4: terms.prices[4]
+            price4: terms.prices[4],
+            price5: terms.prices[5],
+            classId: terms.classId,
+            rows: listing.rows,
+            blocks: 1,
+            version: version,
+            retired: false
         });
     }
 
@@ -604,7 +618,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         uint256 datasetId,
         uint8 tier,
         uint32 duration,
-        uint96 price,
+        uint256 price,
         bool extension,
         uint256[] memory inputs,
         uint256[8] calldata proof
@@ -613,7 +627,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         if (record.retired) revert DatasetIsRetired(datasetId);
         if (duration == 0 || duration > maxDuration) revert DurationOutOfRange(duration, maxDuration);
         if (!vault.isKnownRoot(inputs[0])) revert UnknownRoot(inputs[0]);
-        (uint96 threshold, uint96 asked) = _offer(record, tier);
+        (uint256 threshold, uint256 asked) = _offer(record, tier);
         if (threshold == 0) revert TierNotOffered(datasetId, tier);
         if (price != asked) revert WrongPrice(asked);
         inputs[3] = threshold;
@@ -652,14 +666,15 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         return expiry > block.timestamp ? expiry : 0;
     }
 
-    /// @dev Threshold and price of a tier; 0 for a tier that is not offered, for tier 0 and for tiers that do not exist.
-    function _offer(Record storage record, uint8 tier) private view returns (uint96 threshold, uint96 price) {
-        if (tier == 1) return (record.threshold1, record.price1);
-        if (tier == 2) return (record.threshold2, record.price2);
-        if (tier == 3) return (record.threshold3, record.price3);
-        if (tier == 4) return (record.threshold4, record.price4);
-        if (tier == 5) return (record.threshold5, record.price5);
-        return (0, 0);
+    /// @dev Threshold and price of a tier in base units; 0 for a tier that is not offered, for tier 0 and for tiers that
+    /// do not exist.
+    function _offer(Record storage record, uint8 tier) private view returns (uint256 threshold, uint256 price) {
+        if (tier == 1) (threshold, price) = (record.threshold1, record.price1);
+        else if (tier == 2) (threshold, price) = (record.threshold2, record.price2);
+        else if (tier == 3) (threshold, price) = (record.threshold3, record.price3);
+        else if (tier == 4) (threshold, price) = (record.threshold4, record.price4);
+        else if (tier == 5) (threshold, price) = (record.threshold5, record.price5);
+        return (threshold * UNIT, price * UNIT);
     }
 
     function _openClass(uint32 classId) private view returns (CapacityClass storage class) {

@@ -5,6 +5,8 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {IERC721} from "@openzeppelin/contracts/token/ERC721/IERC721.sol";
 
+import {IDatasetRegistry} from "./IDatasetRegistry.sol";
+
 /// @title Sales of dataset tokens at a fixed price
 /// @notice Token and price change hands in one transaction; this contract never holds either. Who owns the token is the
 /// provider: it gets the price of every later grant. Running grants stay as they are.
@@ -37,6 +39,8 @@ contract DatasetSales {
     error NotApproved(uint256 datasetId);
     /// @notice The dataset is not for sale to the caller at this price.
     error NoSuchOffer(uint256 datasetId);
+    /// @notice The dataset has another version than the caller has seen, or is retired.
+    error Changed(uint256 datasetId);
     /// @notice An address holds no contract.
     error NotAContract(address account);
 
@@ -68,13 +72,15 @@ contract DatasetSales {
         emit Withdrawn(datasetId, msg.sender);
     }
 
-    /// @notice Buys a dataset at exactly the price and from exactly the seller that the caller has seen.
-    function buy(uint256 datasetId, address seller, uint256 price) external {
+    /// @notice Buys a dataset as the caller has seen it: at this price, from this seller, in this version, not retired.
+    function buy(uint256 datasetId, address seller, uint256 price, uint16 version) external {
         Offer memory found = offers[datasetId];
         bool open = found.seller != address(0) && (found.buyer == address(0) || found.buyer == msg.sender);
         if (!open || found.seller != seller || found.price != price || registry.ownerOf(datasetId) != seller) {
             revert NoSuchOffer(datasetId);
         }
+        IDatasetRegistry datasets = IDatasetRegistry(address(registry));
+        if (datasets.versionOf(datasetId) != version || datasets.isRetired(datasetId)) revert Changed(datasetId);
         delete offers[datasetId];
         emit Sold(datasetId, seller, msg.sender, price);
         token.safeTransferFrom(msg.sender, seller, price);

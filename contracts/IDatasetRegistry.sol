@@ -12,6 +12,9 @@ interface IDatasetRegistry {
     /// @notice The version of a dataset, from 1; reverts for a dataset that does not exist.
     function versionOf(uint256 datasetId) external view returns (uint16);
 
+    /// @notice Whether a dataset takes no new grants; reverts for a dataset that does not exist.
+    function isRetired(uint256 datasetId) external view returns (bool);
+
     /// @notice Whether `grantee` holds an unexpired grant of this tier or a higher one. Tier 0 is free.
     function hasAccess(uint256 datasetId, address grantee, uint8 tier) external view returns (bool);
 

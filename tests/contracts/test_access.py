@@ -55,7 +55,7 @@ def request(
     root: int | None = None,
 ) -> Request:
     """An honest request, but for what `change` does to the public inputs that are proven."""
-    root = world.market.deposits()[-1].root if root is None else root
+    root = world.market.vault.deposits()[-1].root if root is None else root
     public = world.public_inputs(dataset_id, tier, duration, root, grantee, key)
     proof = toy.prove_eligibility(change(list(public)))
     return Request(dataset_id, tier, duration, key, public[0], public[2], proof)
@@ -105,7 +105,7 @@ def test_the_public_inputs_are_those_of_the_python_transcript(listed: World) -> 
     market, chain = listed.market, listed.chain
     for tier, duration, key in ((1, 1, X25519_KEY), (5, 7200, HYBRID_KEY)):
         terms = market.eligibility_terms(1, listed.grantee.address, tier, duration, key)
-        assert terms.epoch == market.current_epoch() == chain.timestamp() // EPOCH_LENGTH
+        assert terms.epoch == market.vault.current_epoch() == chain.timestamp() // EPOCH_LENGTH
         assert terms.threshold == THRESHOLDS[tier]
         assert terms.scope == eligibility_scope(
             chain_id=chain.chain_id,
@@ -231,7 +231,7 @@ def test_one_nullifier_in_two_transactions_of_one_block_counts_once(listed: Worl
 def test_a_nullifier_is_free_again_in_the_next_epoch(listed: World) -> None:
     first = request(listed)
     first.send(listed)
-    at_time(listed, (listed.market.current_epoch() + 1) * EPOCH_LENGTH)
+    at_time(listed, (listed.market.vault.current_epoch() + 1) * EPOCH_LENGTH)
     second = request(listed, grantee=listed.stranger)
     assert second.nullifier != first.nullifier
     second.send(listed, listed.stranger)
@@ -239,7 +239,7 @@ def test_a_nullifier_is_free_again_in_the_next_epoch(listed: World) -> None:
 
 def test_rejects_a_proof_of_the_last_epoch(listed: World) -> None:
     asked = request(listed)
-    at_time(listed, (listed.market.current_epoch() + 1) * EPOCH_LENGTH)
+    at_time(listed, (listed.market.vault.current_epoch() + 1) * EPOCH_LENGTH)
     with rejects("InvalidProof"):
         asked.send(listed)
 
@@ -260,7 +260,7 @@ def test_rejects_the_root_of_another_vault(listed: World) -> None:
 
 def test_accepts_an_old_root(listed: World) -> None:
     """A locked note is unspent whatever was deposited since, and its nullifier does not depend on the root."""
-    old = listed.market.deposits()[-1].root
+    old = listed.market.vault.deposits()[-1].root
     listed.lock(7, secret=1)
     listed.lock(7, secret=2)
     request(listed, root=old).send(listed)
@@ -355,7 +355,7 @@ def test_rejects_bytes_behind_the_request(listed: World) -> None:
 
 
 def test_rejects_a_proof_under_another_key(listed: World) -> None:
-    public = listed.public_inputs(1, 3, 600, listed.market.deposits()[-1].root)
+    public = listed.public_inputs(1, 3, 600, listed.market.vault.deposits()[-1].root)
     forged = toy.prove_eligibility(public, toy.eligibility_keys("another statement"))
     with rejects("InvalidProof"):
         replace(request(listed), proof=forged).send(listed)

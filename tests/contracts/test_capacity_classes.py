@@ -136,10 +136,12 @@ def test_rejects_development_keys_where_they_are_not_allowed(world: World) -> No
 def test_refuses_to_allow_development_keys_on_a_public_chain(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(world.chain), "is_development", False)
     with pytest.raises(InputError, match="not a development chain"):
-        Marketplace.deploy(world.chain, world.owner, allow_development_keys=True)
-    forced = Marketplace.deploy(world.chain, world.owner, allow_development_keys=True, force=True)
+        Marketplace.deploy(world.chain, world.owner, spend_key=toy.spend_keys().verifying, allow_development_keys=True)
+    forced = Marketplace.deploy(
+        world.chain, world.owner, spend_key=toy.spend_keys().verifying, allow_development_keys=True, force=True
+    )
     assert world.chain.call(forced.registry.functions.allowDevelopmentKeys()) is True
-    plain = Marketplace.deploy(world.chain, world.owner)
+    plain = Marketplace.deploy(world.chain, world.owner, spend_key=toy.spend_keys().verifying)
     assert world.chain.call(plain.registry.functions.allowDevelopmentKeys()) is False
 
 

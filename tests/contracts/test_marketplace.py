@@ -15,6 +15,7 @@ from fedproof.proving.linked import prove_linked, prove_plain
 from fedproof.statements.eligibility import EligibilityStatement, EligibilityWitness
 from fedproof.statements.listing import ListingStatement, ListingWitness
 from fedproof.statements.notes import LeanImt, Note, owner_of
+from tests.contracts import toy
 from tests.contracts.support import rejects
 from tests.contracts.world import X25519_KEY, World
 
@@ -70,12 +71,12 @@ def test_from_a_deposit_to_a_delivered_key(
     dataset_id = market.mint_dataset(world.provider, terms, commitment, REAL, proof).dataset_id
 
     # The grantee locks 60 and 40 among others and proves 100.
-    epoch = market.current_epoch()
+    epoch = market.vault.current_epoch()
     deposits = [
-        market.deposit(world.owner, amount, owner_of(secret), epoch + 3)
+        market.vault.deposit(world.owner, amount, owner_of(secret), epoch + 3)
         for secret, amount in ((1, 10), (SECRET, 60), (2, 30), (SECRET, 40), (3, 99))
     ]
-    tree = LeanImt(market.leaves())
+    tree = LeanImt(market.vault.leaves())
     mine = [d for d in deposits if d.owner == owner_of(SECRET)]
     asked = market.eligibility_terms(dataset_id, world.grantee.address, 3, 3600, X25519_KEY)
     holder = EligibilityWitness(
@@ -110,7 +111,7 @@ def test_from_a_deposit_to_a_delivered_key(
 
 
 def test_refuses_contracts_that_do_not_belong_together(world: World) -> None:
-    other = Marketplace.deploy(world.chain, world.owner)
+    other = Marketplace.deploy(world.chain, world.owner, spend_key=toy.spend_keys().verifying)
     a, b = world.market.addresses, other.addresses
     assert Marketplace.at(world.chain, a).addresses == a
     with pytest.raises(LedgerError, match="another vault"):
@@ -133,9 +134,9 @@ def test_refuses_to_rebuild_the_tree_from_incomplete_logs(world: World, monkeypa
     for missing in (0, 1, 2):
         monkeypatch.setattr(world.chain, "events", leaves_out(missing))
         with pytest.raises(LedgerError, match="left out deposits"):
-            world.market.leaves()
+            world.market.vault.leaves()
     monkeypatch.setattr(world.chain, "events", honest)
-    assert len(world.market.leaves()) == 3
+    assert len(world.market.vault.leaves()) == 3
 
 
 def test_no_repr_shows_a_sealed_key(world: World) -> None:

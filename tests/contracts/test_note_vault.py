@@ -8,6 +8,7 @@ from web3 import Web3
 from fedproof.ledger.market_types import Deposited
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.statements.notes import LeanImt, Note, owner_of
+from tests.contracts import toy
 from tests.contracts.support import R, load_test_artifact, rejects
 from tests.contracts.world import EPOCH_LENGTH, World
 
@@ -16,19 +17,19 @@ MAX_LOCK_EPOCHS = 1 << 20
 
 
 def deposit(world: World, amount: int = 5, owner: int = 7, unlock_epoch: int | None = None) -> Deposited:
-    unlock = world.market.current_epoch() + 1 if unlock_epoch is None else unlock_epoch
-    return world.market.deposit(world.owner, amount, owner, unlock)
+    unlock = world.market.vault.current_epoch() + 1 if unlock_epoch is None else unlock_epoch
+    return world.market.vault.deposit(world.owner, amount, owner, unlock)
 
 
 def root_is_known(world: World, root: int) -> bool:
-    return bool(world.chain.call(world.market.vault.functions.isKnownRoot(root)))
+    return bool(world.chain.call(world.market.vault.contract.functions.isKnownRoot(root)))
 
 
 def test_the_tree_is_the_lean_imt_of_the_statement_at_every_size(world: World) -> None:
     vault, chain = world.market.vault, world.chain
     tree = LeanImt()
     assert chain.call(vault.functions.root()) == tree.root == 0
-    epoch = world.market.current_epoch()
+    epoch = world.market.vault.current_epoch()
     roots = []
     for k in range(9):
         found = deposit(world, amount=10**18 + k, owner=owner_of(k % 3), unlock_epoch=epoch + 1 + k)
@@ -38,8 +39,8 @@ def test_the_tree_is_the_lean_imt_of_the_statement_at_every_size(world: World) -
         roots.append(tree.root)
         assert found.root == tree.root == chain.call(vault.functions.root())
         assert chain.call(vault.functions.depth()) == tree.depth
-    assert world.market.leaves() == list(tree.leaves)
-    assert LeanImt(world.market.leaves()).root == roots[-1]
+    assert world.market.vault.leaves() == list(tree.leaves)
+    assert LeanImt(world.market.vault.leaves()).root == roots[-1]
     assert len(set(roots)) == 9
     assert all(root_is_known(world, root) for root in roots)
 
@@ -57,18 +58,22 @@ def test_a_deposit_moves_the_tokens_and_names_all_that_a_holder_needs(world: Wor
     assert (found.amount, found.owner, found.depositor) == (123, R - 1, world.owner.address)
     assert world.chain.call(token.functions.balanceOf(world.owner.address)) == before - 123
     assert world.chain.call(token.functions.balanceOf(world.market.vault.address)) == 123
-    assert world.market.deposits() == [found]
+    assert world.market.vault.deposits() == [found]
 
 
 @pytest.mark.parametrize("amount", [0, 1 << 128, (1 << 256) - 1])
 def test_rejects_an_amount_out_of_range(world: World, amount: int) -> None:
     with rejects("AmountOutOfRange", amount):
-        world.chain.call(world.market.deposit_call(amount, 7, world.market.current_epoch() + 1), sender=world.owner)
+        world.chain.call(
+            world.market.vault.deposit_call(amount, 7, world.market.vault.current_epoch() + 1), sender=world.owner
+        )
 
 
 def test_accepts_the_greatest_amount(world: World) -> None:
-    market = Marketplace.deploy(world.chain, world.owner, supply=1 << 128, allow_development_keys=True)
-    found = market.deposit(world.owner, (1 << 128) - 1, 7, market.current_epoch() + 1)
+    market = Marketplace.deploy(
+        world.chain, world.owner, spend_key=toy.spend_keys().verifying, supply=1 << 128, allow_development_keys=True
+    )
+    found = market.vault.deposit(world.owner, (1 << 128) - 1, 7, market.vault.current_epoch() + 1)
     assert found.leaf == Note(7, (1 << 128) - 1, found.unlock_epoch, 0).leaf()
 
 
@@ -80,33 +85,33 @@ def test_rejects_an_owner_that_is_no_field_element(world: World, owner: int) -> 
 
 @pytest.mark.parametrize("ahead", [-1, 0, MAX_LOCK_EPOCHS + 1])
 def test_rejects_an_unlock_epoch_that_is_past_or_too_far(world: World, ahead: int) -> None:
-    epoch = world.market.current_epoch()
+    epoch = world.market.vault.current_epoch()
     with rejects("UnlockEpochOutOfRange", epoch + ahead, epoch):
         deposit(world, unlock_epoch=epoch + ahead)
 
 
 @pytest.mark.parametrize("ahead", [1, MAX_LOCK_EPOCHS])
 def test_accepts_the_nearest_and_the_farthest_unlock_epoch(world: World, ahead: int) -> None:
-    epoch = world.market.current_epoch()
+    epoch = world.market.vault.current_epoch()
     assert deposit(world, unlock_epoch=epoch + ahead).unlock_epoch == epoch + ahead
 
 
 def test_an_epoch_changes_when_its_last_second_is_over(world: World) -> None:
-    epoch = world.market.current_epoch()
+    epoch = world.market.vault.current_epoch()
     for offset, expected in ((-1, epoch), (0, epoch + 1), (1, epoch + 1)):
         world.chain.dev.set_next_timestamp((epoch + 1) * EPOCH_LENGTH + offset)
         world.chain.mine()
-        assert world.market.current_epoch() == expected
+        assert world.market.vault.current_epoch() == expected
 
 
 def test_rejects_a_deposit_that_is_not_paid(world: World) -> None:
-    unlock = world.market.current_epoch() + 1
+    unlock = world.market.vault.current_epoch() + 1
     with rejects("ERC20InsufficientAllowance"):
-        world.chain.transact(world.market.deposit_call(5, 7, unlock), world.stranger)
+        world.chain.transact(world.market.vault.deposit_call(5, 7, unlock), world.stranger)
     world.chain.transact(world.market.token.functions.approve(world.market.vault.address, 5), world.stranger)
     with rejects("ERC20InsufficientBalance"):
-        world.chain.transact(world.market.deposit_call(5, 7, unlock), world.stranger)
-    assert world.market.leaves() == []
+        world.chain.transact(world.market.vault.deposit_call(5, 7, unlock), world.stranger)
+    assert world.market.vault.leaves() == []
 
 
 def test_no_root_is_known_that_the_tree_never_had(world: World) -> None:

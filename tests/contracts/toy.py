@@ -47,19 +47,37 @@ class ToyListing:
         cs.equal(value, y, "evaluation")
 
 
-class ToyEligibility:
-    """Public root, scope, nullifier, threshold, signal, epoch: all free."""
+class _ToyPlain:
+    """Public inputs that are all free."""
 
     version = 1
+    inputs: tuple[str, ...] = ()
 
-    def __init__(self, name: str = "toy eligibility") -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
 
     def synthesize(self, cs: ConstraintSystem, witness: list[int] | None) -> None:
-        names = ("root", "scope", "nullifier", "threshold", "signal", "epoch")
-        for k, name in enumerate(names):
+        for k, name in enumerate(self.inputs):
             wire = cs.public(name, witness and witness[k])
             cs.product(wire, wire, name)
+
+
+class ToyEligibility(_ToyPlain):
+    """Public root, scope, nullifier, threshold, signal, epoch: all free."""
+
+    inputs = ("root", "scope", "nullifier", "threshold", "signal", "epoch")
+
+    def __init__(self, name: str = "toy eligibility") -> None:
+        super().__init__(name)
+
+
+class ToySpend(_ToyPlain):
+    """Public root, nullifiers, leaves, withdrawn, epoch, signal: all free."""
+
+    inputs = ("root", "nullifier 1", "nullifier 2", "leaf 1", "leaf 2", "withdrawn", "epoch", "signal")
+
+    def __init__(self, name: str = "toy spend") -> None:
+        super().__init__(name)
 
 
 @cache
@@ -75,6 +93,11 @@ def listing_keys(name: str = "toy listing", mask_position: int | None = None) ->
 @cache
 def eligibility_keys(name: str = "toy eligibility") -> Keys:
     return setup(compile_statement(ToyEligibility(name)), srs())
+
+
+@cache
+def spend_keys(name: str = "toy spend") -> Keys:
+    return setup(compile_statement(ToySpend(name)), srs())
 
 
 def vector(seed: int = 1) -> FrArray:
@@ -100,5 +123,13 @@ def prove_eligibility(public: list[int], keys: Keys | None = None) -> bytes:
     """An eligibility proof of any public inputs."""
     keys = keys or eligibility_keys()
     proof, inputs = prove_plain(keys, ToyEligibility(keys.circuit.name), public)
+    assert inputs == public
+    return proof
+
+
+def prove_spend(public: list[int], keys: Keys | None = None) -> bytes:
+    """A spend proof of any public inputs."""
+    keys = keys or spend_keys()
+    proof, inputs = prove_plain(keys, ToySpend(keys.circuit.name), public)
     assert inputs == public
     return proof

@@ -8,7 +8,7 @@ from eth_typing import ChecksumAddress
 from web3.contract import Contract
 
 from fedproof.ledger import Account, Chain
-from fedproof.ledger.market_types import DatasetMinted, Terms
+from fedproof.ledger.market_types import UNIT, DatasetMinted, Terms
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.proving.keys import VerifyingKey
 from fedproof.proving.linked import LinkedProof
@@ -19,7 +19,7 @@ from tests.contracts.support import load_test_artifact
 ROWS, COLUMNS = 64, 3
 EPOCH_LENGTH = 3600
 MAX_DURATION = 7200
-THRESHOLDS = (0, 100, 200, 300, 0, 500)
+THRESHOLDS = (0, 100 * UNIT, 200 * UNIT, 300 * UNIT, 0, 500 * UNIT)
 X25519_KEY = bytes(range(32))
 
 
@@ -58,10 +58,10 @@ class World:
         commitment, proof = self.prove_listing(self.provider, terms)
         return self.market.mint_dataset(self.provider, terms, commitment, 40, proof)
 
-    def lock(self, amount: int = 500, secret: int | None = None, epochs: int = 5) -> int:
+    def lock(self, amount: int = 500 * UNIT, secret: int | None = None, epochs: int = 5) -> int:
         """Locks tokens of the owner and returns the new root."""
         owner = owner_of(self.secret if secret is None else secret)
-        return self.market.deposit(self.owner, amount, owner, self.market.current_epoch() + epochs).root
+        return self.market.vault.deposit(self.owner, amount, owner, self.market.vault.current_epoch() + epochs).root
 
     def public_inputs(
         self,
@@ -78,7 +78,7 @@ class World:
         return [root, t.scope, nullifier_of(self.secret, t.scope), t.threshold, t.signal, t.epoch]
 
     def tree(self) -> LeanImt:
-        return LeanImt(self.market.leaves())
+        return LeanImt(self.market.vault.leaves())
 
     def deploy_blob(self, blob: bytes) -> ChecksumAddress:
         return self.chain.deploy_data(blob, self.owner)
@@ -93,7 +93,12 @@ def build(chain: Chain) -> World:
     # Early in an epoch, so that none ends by itself while the tests run.
     chain.dev.set_next_timestamp((chain.timestamp() // EPOCH_LENGTH + 1) * EPOCH_LENGTH + 1)
     market = Marketplace.deploy(
-        chain, owner, epoch_length=EPOCH_LENGTH, max_duration=MAX_DURATION, allow_development_keys=True
+        chain,
+        owner,
+        spend_key=toy.spend_keys().verifying,
+        epoch_length=EPOCH_LENGTH,
+        max_duration=MAX_DURATION,
+        allow_development_keys=True,
     )
     harness = chain.deploy(load_test_artifact("ProofHarness"), sender=owner)
     class_id = market.register_class(

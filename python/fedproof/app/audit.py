@@ -23,7 +23,7 @@ from fedproof.ledger.replay import check_export, replay
 from fedproof.storage import BlobStore
 
 MANIFEST_VERSION = 1
-CONTRACTS = ("AccessToken", "NoteVault", "DatasetRegistry", "Federation")
+CONTRACTS = ("AccessToken", "NoteVault", "DatasetRegistry", "KeyEscrow", "DatasetSales", "Federation")
 
 
 @dataclass
@@ -112,7 +112,7 @@ def _chain(manifest: dict[str, Any], export: dict[str, Any], rpc: str | None, au
 def _audit(chain: Chain, contracts: dict[str, tuple[str, str]], task_id: int, store: BlobStore, audit: Audit) -> None:
     audit.passed(check_code(chain, contracts))
     at = {name: made[0] for name, made in contracts.items()}
-    market = Marketplace.at(chain, Addresses(at["AccessToken"], at["NoteVault"], at["DatasetRegistry"]))  # type: ignore[arg-type]
+    market = Marketplace.at(chain, Addresses(*(at[name] for name in CONTRACTS[:5])))  # type: ignore[arg-type]
     federation = Federation.at(chain, at["Federation"])
     task = federation.task_info(task_id)
     require(task.stage == Stage.ENDED, f"task {task_id} has not ended yet")

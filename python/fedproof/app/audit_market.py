@@ -133,11 +133,11 @@ class GrantAuditor:
     def __init__(self, market: Marketplace, key: VerifyingKey) -> None:
         self.market = market
         self.key = key
-        self.epoch_length = int(market.chain.call(market.vault.functions.epochLength()))
+        self.epoch_length = int(market.chain.call(market.vault.contract.functions.epochLength()))
         self.nullifiers: set[int] = set()
         tree = LeanImt()
         self.roots: list[tuple[int, int]] = []
-        for deposit in market.deposits():
+        for deposit in market.vault.deposits():
             require(tree.insert(deposit.leaf) >= 0 and tree.root == deposit.root, "the vault's tree does not add up")
             self.roots.append((deposit.block_number, tree.root))
 

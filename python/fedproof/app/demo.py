@@ -181,7 +181,7 @@ def enter_market(world: World, number: int, part: Table, schema: Schema, costs: 
     holder = Holder(d, account, world.state("participant", f"participant-{number}"))
     _fund(world, account, sum(NOTES) + BOND)
     for amount in NOTES:
-        holder.lock(amount, d.market.current_epoch() + LOCK_EPOCHS)
+        holder.lock(amount, d.market.vault.current_epoch() + LOCK_EPOCHS)
     begun = time.perf_counter()
     proof, public = holder.prove_eligibility(dataset, TIER_TRAINING, GRANT_SECONDS)
     prove = time.perf_counter() - begun

@@ -26,6 +26,7 @@ from fedproof.statements.aggregation import AggregationStatement
 from fedproof.statements.eligibility import EligibilityStatement
 from fedproof.statements.layout import DatasetLayout, srs_size
 from fedproof.statements.listing import ListingStatement
+from fedproof.statements.spend import SpendStatement
 from fedproof.statements.training import TrainingStatement
 from fedproof.storage import BlobStore
 
@@ -92,6 +93,7 @@ def make_keys(spec: TrainingSpec, keyring: Keyring) -> tuple[_core.Srs, dict[str
     srs = keyring.srs(srs_size(spec.rows, spec.columns, spec.mask_count), [layout.masks])
     made = keyring.keys(
         {
+            "spend": KeyRequest(SpendStatement()),
             "eligibility": KeyRequest(EligibilityStatement()),
             "listing": KeyRequest(ListingStatement(spec.rows, spec.columns)),
             "training": KeyRequest(TrainingStatement(spec), layout.masks),
@@ -107,6 +109,7 @@ def make_keys(spec: TrainingSpec, keyring: Keyring) -> tuple[_core.Srs, dict[str
             made.seconds[name],
         )
         for name, keys in made.keys.items()
+        if name != "spend"
     }
     return srs, made.keys, figures
 
@@ -130,7 +133,7 @@ def build(folder: Path, spec: TrainingSpec, keyring: Keyring, rpc: str | None, t
                 f"chain {chain.chain_id} is not a development chain; the demo's keys come from one dealer"
             )
         operator = chain.new_account("operator")
-        market = Marketplace.deploy(chain, operator, allow_development_keys=True)
+        market = Marketplace.deploy(chain, operator, spend_key=keys["spend"].verifying, allow_development_keys=True)
         federation = Federation.deploy(
             chain,
             operator,
@@ -148,6 +151,8 @@ def build(folder: Path, spec: TrainingSpec, keyring: Keyring, rpc: str | None, t
         "AccessToken": market.addresses.token,
         "NoteVault": market.addresses.vault,
         "DatasetRegistry": market.addresses.registry,
+        "KeyEscrow": market.addresses.escrow,
+        "DatasetSales": market.addresses.sales,
         "Federation": federation.address,
     }
     deployments: dict[str, tuple[str, str]] = {

@@ -56,7 +56,7 @@ class Holder:
     def lock(self, amount: int, unlock_epoch: int) -> None:
         """Lock tokens in a note of this holder."""
         market = self.deployment.market
-        note = market.deposit(self.account, amount, owner_of(self._secret), unlock_epoch)
+        note = market.vault.deposit(self.account, amount, owner_of(self._secret), unlock_epoch)
         self.state.put(notes=[*self.state.get("notes"), note.leaf_index])
 
     def prove_eligibility(self, dataset_id: int, tier: int, duration: int) -> tuple[bytes, list[int]]:
@@ -67,11 +67,11 @@ class Holder:
         """
         market = self.deployment.market
         terms = market.eligibility_terms(dataset_id, self.account.address, tier, duration, self.hpke_public)
-        tree = LeanImt(market.leaves())
+        tree = LeanImt(market.vault.leaves())
         mine = set(self.state.get("notes"))
         notes = [
             Note(event.owner, event.amount, event.unlock_epoch, event.leaf_index)
-            for event in market.deposits()
+            for event in market.vault.deposits()
             if event.leaf_index in mine and event.unlock_epoch > terms.epoch
         ]
         chosen = sorted(notes, key=lambda note: -note.amount)[:4]
@@ -98,8 +98,13 @@ class Holder:
         root, scope, nullifier = public[:3]
         if nullifier != nullifier_of(self._secret, scope):
             raise ProofError("the proof carries another nullifier than this holder's")
-        return self.deployment.market.access_dataset(
-            self.account, dataset_id, tier, duration, self.hpke_public, root=root, nullifier=nullifier, proof=proof
+        market = self.deployment.market
+        return market.access_dataset(
+            *(self.account, dataset_id, tier, duration, self.hpke_public),
+            root=root,
+            nullifier=nullifier,
+            proof=proof,
+            price=market.dataset(dataset_id).prices[tier],
         )
 
     def open_dataset(self, dataset_id: int, tier: int = TIER_TRAINING) -> OpenedDataset:
@@ -113,13 +118,15 @@ class Holder:
         delivered = market.deliveries(datasetId=dataset_id, grantee=self.account.address, tier=tier)
         if not delivered:
             raise StateError(f"the provider of dataset {dataset_id} has not delivered the key yet; try again later")
-        listing = market.listings(datasetId=dataset_id)[0]
+        version = delivered[-1].version
+        listing = market.listing(dataset_id, version)
         context = Grant(
             market.chain.chain_id,
             bytes.fromhex(market.addresses.registry[2:]),
             dataset_id,
             tier,
             bytes.fromhex(self.account.address[2:]),
+            version,
         )
         key = open_tier_key(self._hpke, delivered[-1].sealed_key, context)
         sealed = d.store.get(listing.terms.sealed_files[tier].hex())

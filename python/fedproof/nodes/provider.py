@@ -73,7 +73,7 @@ class Provider:
         sealed = b"".join(seal_records(key.down_to(TIER_TRAINING), commitment, [records.encode()]))
         files = [bytes(32)] * 6
         files[TIER_TRAINING] = bytes.fromhex(d.store.put(sealed))
-        terms = Terms(d.class_id, bytes.fromhex(d.store.put(schema.encode())), thresholds, tuple(files))
+        terms = Terms(d.class_id, bytes.fromhex(d.store.put(schema.encode())), thresholds, sealed_files=tuple(files))
         keys = d.keys["listing"]
 
         def challenge(point: bytes) -> Challenges:
@@ -121,5 +121,5 @@ class Provider:
                 bytes.fromhex(grantee[2:]),
             )
             sealed = seal_tier_key_to(grant.hpke_key, key, context)
-            out.append(d.market.deliver_key(self.account, dataset, grantee, tier, sealed))
+            out.append(d.market.deliver_key(self.account, dataset, grantee, tier, context.version, sealed))
         return out

@@ -206,6 +206,19 @@ def aggregation_pre(
     )
 
 
+def block_metadata(dataset: int, version: int, number: int) -> bytes:
+    """What stands in the place of the terms in the listing transcript of block `number` (from 2) of a dataset."""
+    return tag("listing/block") + b"".join(
+        _number(value, what) for value, what in ((dataset, "dataset"), (version, "version"), (number, "block number"))
+    )
+
+
+def spend_signal(*, chain_id: int, vault: str, recipient: str, memo: bytes) -> int:
+    """What a spend proof says beside its notes: recipient of a withdrawal (the zero address for none), and memo."""
+    fields = (_number(chain_id, "chain id"), _address(vault, "vault"), _address(recipient, "recipient"))
+    return _field(_hash("spend", *fields, keccak256(memo)))
+
+
 def seat_hash(
     *, index: int, participant: str, rows: int, masked_dataset: bytes, last_digest: bytes = bytes(32)
 ) -> bytes:

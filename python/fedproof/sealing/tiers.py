@@ -8,7 +8,8 @@ of one function at different labels, and a key file cannot be taken for that of 
 A grant is the tier key sealed with HPKE to the grantee's registered key. Its `info` has a fixed width, so it cannot be
 read in two ways:
 
-    "fedproof/tier-grant/v1" || chain id (32) || registry (20) || dataset (32) || tier (1) || grantee (20)
+    "fedproof/tier-grant/v2" || chain id (32) || registry (20) || dataset (32) || version (2)
+        || tier (1) || grantee (20)
 """
 
 import hmac
@@ -26,7 +27,7 @@ TOP_TIER: Final = 5
 KEY_BYTES: Final = 32
 _VERSION: Final = 1
 _DERIVE_LABEL: Final = b"fedproof/tier-key/v1"
-_GRANT_LABEL: Final = b"fedproof/tier-grant/v1"
+_GRANT_LABEL: Final = b"fedproof/tier-grant/v2"
 
 
 class TierKey:
@@ -84,13 +85,17 @@ class TierKey:
 
 @dataclass(frozen=True)
 class Grant:
-    """What a grant on chain says. `registry` and `grantee` are 20-byte addresses, `dataset` is the token id."""
+    """Whom a delivered key is for, and of what. `registry` and `grantee` are addresses, `dataset` is the token id.
+
+    Each version of a dataset has keys of its own; `version` counts from 1.
+    """
 
     chain_id: int
     registry: bytes
     dataset: int
     tier: int
     grantee: bytes
+    version: int = 1
 
     def info(self) -> bytes:
         """The HPKE context of the sealed tier key, as on top of this module."""
@@ -101,6 +106,7 @@ class Grant:
                 _word(self.chain_id, "chain id"),
                 _address(self.registry, "registry"),
                 _word(self.dataset, "dataset"),
+                _version(self.version),
                 bytes((self.tier,)),
                 _address(self.grantee, "grantee"),
             )
@@ -134,6 +140,12 @@ def _word(value: int, what: str) -> bytes:
     if not 0 <= value < 1 << 256:
         raise SealingError(f"{what} must fit in 256 bits and not be negative")
     return value.to_bytes(32, "big")
+
+
+def _version(value: int) -> bytes:
+    if not 1 <= value < 1 << 16:
+        raise SealingError(f"a dataset has no version {value}: versions are 1 to 65,535")
+    return value.to_bytes(2, "big")
 
 
 def _address(value: bytes, what: str) -> bytes:

@@ -78,9 +78,7 @@ class SpendWitness:
         empty = [Note(owner_of(secret), 0, epoch, new_secret()) for _ in range(INPUTS - len(inputs))]
         nothing = [Payment(owner_of(secret), 0, epoch)] * (OUTPUTS - len(outputs))
         paths = [MerkleProof((), ())] * len(empty)
-        return cls(
-            secret, (*inputs, *empty), (*proofs, *paths), (*outputs, *nothing), withdrawn, root, epoch, signal=0
-        )
+        return cls(secret, (*inputs, *empty), (*proofs, *paths), (*outputs, *nothing), withdrawn, root, epoch, signal=0)
 
     @property
     def nullifiers(self) -> tuple[int, ...]:

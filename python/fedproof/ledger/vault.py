@@ -1,0 +1,181 @@
+"""The note vault as one typed object: deposits, spends, and the tree that both grow (protocol, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from eth_typing import ChecksumAddress
+from web3.contract import Contract
+from web3.contract.contract import ContractFunction
+
+from fedproof.errors import LedgerError
+from fedproof.ledger.accounts import Account
+from fedproof.ledger.chain import Chain
+from fedproof.ledger.events import Event
+from fedproof.ledger.market_types import words
+from fedproof.proving.transcript import spend_signal
+
+_NOBODY = "0x" + "0" * 40
+_DEPOSIT_GAS = 1_200_000  # more than a deposit takes at the greatest depth
+_SPEND_GAS = 2_000_000  # more than a spend takes at the greatest depth
+
+
+@dataclass(frozen=True)
+class Deposited:
+    """A note was locked. Its nonce is its leaf index."""
+
+    leaf_index: int
+    owner: int
+    depositor: ChecksumAddress
+    amount: int
+    unlock_epoch: int
+    leaf: int
+    root: int
+    tx_hash: str
+    block_number: int
+
+    @property
+    def leaves(self) -> tuple[int, ...]:
+        """What it adds to the tree."""
+        return (self.leaf,)
+
+    @classmethod
+    def of(cls, event: Event) -> Deposited:
+        """The event, typed."""
+        a = event.args
+        return cls(
+            leaf_index=a["leafIndex"],
+            owner=a["owner"],
+            depositor=a["depositor"],
+            amount=a["amount"],
+            unlock_epoch=a["unlockEpoch"],
+            leaf=a["leaf"],
+            root=a["root"],
+            tx_hash=event.tx_hash,
+            block_number=event.block_number,
+        )
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Two notes were spent and two made, at `leaf_index` and behind it. Any of the four may have been empty."""
+
+    leaf_index: int
+    nullifiers: tuple[int, int]
+    leaves: tuple[int, ...]
+    root: int
+    withdrawn: int
+    recipient: ChecksumAddress
+    memo: bytes = field(repr=False)
+    tx_hash: str
+    block_number: int
+
+    @classmethod
+    def of(cls, event: Event) -> Spent:
+        """The event, typed."""
+        a = event.args
+        return cls(
+            leaf_index=a["leafIndex"],
+            nullifiers=(a["nullifier1"], a["nullifier2"]),
+            leaves=tuple(a["leaves"]),
+            root=a["root"],
+            withdrawn=a["withdrawn"],
+            recipient=a["recipient"],
+            memo=a["memo"],
+            tx_hash=event.tx_hash,
+            block_number=event.block_number,
+        )
+
+
+class Vault:
+    """A deployed vault with its token."""
+
+    def __init__(self, chain: Chain, token: Contract, contract: Contract) -> None:
+        self.chain = chain
+        self.token = token
+        self.contract = contract
+
+    @property
+    def address(self) -> ChecksumAddress:
+        """Where it is."""
+        return self.contract.address
+
+    def current_epoch(self) -> int:
+        """The vault's epoch at the latest block."""
+        return int(self.chain.call(self.contract.functions.currentEpoch()))
+
+    def epoch_length(self) -> int:
+        """Seconds in an epoch."""
+        return int(self.chain.call(self.contract.functions.epochLength()))
+
+    def deposit_call(self, amount: int, owner: int, unlock_epoch: int) -> ContractFunction:
+        """Locks `amount` base units in a note of `owner` (Poseidon of a secret) until `unlock_epoch` begins."""
+        return self.contract.functions.deposit(amount, owner, unlock_epoch)
+
+    def deposit(self, sender: Account, amount: int, owner: int, unlock_epoch: int) -> Deposited:
+        """Allows the vault to take `amount` where needed, and locks it."""
+        allowed = self.chain.call(self.token.functions.allowance(sender.address, self.address))
+        if allowed < amount:
+            self.chain.transact(self.token.functions.approve(self.address, amount), sender)
+        # Estimating runs the hashes three times over, which takes the embedded chain seconds.
+        gas = _DEPOSIT_GAS if self.chain.is_development else None
+        receipt = self.chain.transact(self.deposit_call(amount, owner, unlock_epoch), sender, gas)
+        return Deposited.of(receipt.event("Deposited"))
+
+    def spend_signal(self, recipient: str | None, memo: bytes) -> int:
+        """What a spend proof says beside its notes: who gets a withdrawal, and the memo."""
+        return spend_signal(chain_id=self.chain.chain_id, vault=self.address, recipient=recipient or _NOBODY, memo=memo)
+
+    def spend_call(self, public: Sequence[int], recipient: str | None, memo: bytes, proof: bytes) -> ContractFunction:
+        """Spends two notes; `public` are the public inputs of the proof, in their order."""
+        root, first, second, leaf1, leaf2, withdrawn = public[:6]
+        return self.contract.functions.spend(
+            root, [first, second], [leaf1, leaf2], withdrawn, recipient or _NOBODY, memo, words(proof, 8, "a proof")
+        )
+
+    def spend(self, sender: Account, public: Sequence[int], recipient: str | None, memo: bytes, proof: bytes) -> Spent:
+        """Spends two notes; anybody may send it."""
+        gas = _SPEND_GAS if self.chain.is_development else None
+        receipt = self.chain.transact(self.spend_call(public, recipient, memo, proof), sender, gas)
+        return Spent.of(receipt.event("Spent"))
+
+    def is_spent(self, nullifier: int) -> bool:
+        """Whether the note of this nullifier is spent."""
+        return bool(self.chain.call(self.contract.functions.isSpent(nullifier)))
+
+    def size(self) -> int:
+        """Number of notes."""
+        return int(self.chain.call(self.contract.functions.size()))
+
+    def deposits(self, from_block: int = 0) -> list[Deposited]:
+        """All deposits in order."""
+        found = [Deposited.of(event) for event in self.chain.events(self.contract, "Deposited", from_block)]
+        return sorted(found, key=lambda each: each.leaf_index)
+
+    def spends(self, from_block: int = 0) -> list[Spent]:
+        """All spends in order."""
+        found = [Spent.of(event) for event in self.chain.events(self.contract, "Spent", from_block)]
+        return sorted(found, key=lambda each: each.leaf_index)
+
+    def growth(self) -> list[Deposited | Spent]:
+        """Deposits and spends in the order in which they grew the tree.
+
+        Raises:
+            LedgerError: the node leaves out events, so that the tree cannot be rebuilt.
+        """
+        found: list[Deposited | Spent] = [*self.deposits(), *self.spends()]
+        found.sort(key=lambda each: each.leaf_index)
+        expected = 0
+        for each in found:
+            if each.leaf_index != expected:
+                break
+            expected += len(each.leaves)
+        else:
+            if expected >= self.size():
+                return found
+        raise LedgerError("the node left out deposits or spends: ask one that keeps all logs")
+
+    def leaves(self) -> list[int]:
+        """The leaves of the tree, for `fedproof.statements.notes.LeanImt`; see `growth` for the error."""
+        return [leaf for each in self.growth() for leaf in each.leaves]
