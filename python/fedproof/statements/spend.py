@@ -9,7 +9,8 @@ Public inputs
 Statement
     The prover knows one secret and two notes of its owner. Each is in the tree of this root, or empty (amount 0), and
     is unlocked in this epoch. The nullifiers are those of the two notes. Two new notes have the leaves, with nonces
-    that follow from the first nullifier, and unlock within 2^20 epochs. What is spent equals what is made and withdrawn.
+    that follow from the first nullifier, and unlock within 2^20 epochs. What is spent equals what is made and
+    withdrawn.
 
 Cost, with depth d
     2 (128 + 32 + 297 + 264 + 244 d + 2)     amount, age, leaf, nullifier, path, root
