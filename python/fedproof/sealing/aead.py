@@ -27,12 +27,12 @@ class Aes256Gcm:
     def __repr__(self) -> str:
         return "Aes256Gcm(<key hidden>)"
 
-    def encrypt(self, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
+    def encrypt(self, nonce: bytes, plaintext: bytes | bytearray, associated: bytes) -> bytes:
         """Return ciphertext || tag (`len(plaintext) + 16` bytes)."""
         _check_nonce(nonce)
         return self._cipher.encrypt(nonce, plaintext, associated)
 
-    def decrypt(self, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
+    def decrypt(self, nonce: bytes, ciphertext: bytes | bytearray, associated: bytes) -> bytes:
         """Return the plaintext once its tag has been checked; SealingError otherwise, and nothing of the plaintext."""
         _check_nonce(nonce)
         try:

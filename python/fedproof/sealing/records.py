@@ -164,15 +164,33 @@ class _Pieces:
         yield from self._source
 
 
-def _chunks(source: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
+def _chunks(source: Iterable[bytes], size: int) -> Iterator[tuple[bytes | bytearray, bool]]:
     """Cut a stream into pieces of `size`, the last one flagged: 1 .. size bytes, or none if the stream is empty."""
-    buffer = bytearray()
+    whole: bytes | bytearray | None = None  # a full chunk, held back until it is known whether another follows
+    partial = bytearray(size)
+    used = 0
     for piece in source:
-        view = memoryview(piece)
-        # cut large pieces up, so that memory stays at two chunks however the input arrives
-        for start in range(0, len(view), size):
-            buffer += view[start : start + size]
-            if len(buffer) > size:
-                yield bytes(buffer[:size]), False
-                del buffer[:size]
-    yield bytes(buffer), True
+        if len(piece) == size and not used and isinstance(piece, bytes):
+            # the usual case when files are sealed: nothing to cut, so nothing to copy
+            if whole is not None:
+                yield whole, False
+            whole = piece
+            continue
+        view, start = memoryview(piece), 0
+        while start < len(view):
+            taken = min(size - used, len(view) - start)
+            partial[used : used + taken] = view[start : start + taken]
+            used, start = used + taken, start + taken
+            if used == size:
+                if whole is not None:
+                    yield whole, False
+                # the consumer is done with the chunk before, so its memory is the next buffer
+                whole, partial = partial, whole if isinstance(whole, bytearray) else bytearray(size)
+                used = 0
+    if used == 0:
+        yield (whole if whole is not None else b""), True
+        return
+    if whole is not None:
+        yield whole, False
+    del partial[used:]
+    yield partial, True

@@ -41,6 +41,9 @@ class Backend(Protocol):
     def copy_to(self, blob: ContentId, sink: "Sink") -> None:
         """Write what the store has under this id to `sink`; FileNotFoundError when it has nothing."""
 
+    def pieces(self, blob: ContentId) -> Iterator[bytes] | None:
+        """What the store has under this id, piece by piece; None when the driver can only write to a sink."""
+
 
 class Sink:
     """Where a blob is copied to: hashes what passes, and stops a store that sends more than the limit."""

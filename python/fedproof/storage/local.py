@@ -7,6 +7,7 @@ one blob rename the same bytes to the same name.
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,9 +32,15 @@ class LocalFolder:
 
     def copy_to(self, blob: ContentId, sink: Sink) -> None:
         """Copy the file piece by piece."""
-        with (self._root / blob).open("rb") as file:
+        for piece in self.pieces(blob):
+            sink.write(piece)
+
+    def pieces(self, blob: ContentId) -> Iterator[bytes]:
+        """Read the file piece by piece."""
+        # unbuffered: a buffer in between would copy every byte once more
+        with (self._root / blob).open("rb", buffering=0) as file:
             while piece := file.read(PIECE_BYTES):
-                sink.write(piece)
+                yield piece
 
 
 class LocalPending:

@@ -7,6 +7,7 @@ at all. The root (bucket, folder) must exist: a mistyped bucket should be an err
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
@@ -32,10 +33,15 @@ class RemoteFolder:
         return RemotePending(self._fs, self._root)
 
     def copy_to(self, blob: ContentId, sink: Sink) -> None:
+        """Copy the file piece by piece."""
+        for piece in self.pieces(blob):
+            sink.write(piece)
+
+    def pieces(self, blob: ContentId) -> Iterator[bytes]:
         """Read the file piece by piece."""
         with self._fs.open(f"{self._root}/{blob}", "rb") as file:
             while piece := file.read(PIECE_BYTES):
-                sink.write(piece)
+                yield piece
 
 
 class RemotePending:

@@ -1,0 +1,123 @@
+"""Folders that appear whole or not at all, and names that cannot leave the folder they are meant for."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from fedproof.data.naming import clean_name, shown
+from fedproof.errors import InputError, StateError
+
+PART_PREFIX: Final = ".part-"
+_FORBIDDEN: Final = frozenset('/\\:*?"<>|')
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name is that of a plain file in its folder, on any system: no path, nothing hidden."""
+    return clean_name(name) and name[0] != "." and name[-1] != "." and not _FORBIDDEN & set(name)
+
+
+def first_clash(names: Iterable[str]) -> str | None:
+    """The first name that some file system would take for one before it, such as `a.csv` after `A.csv`."""
+    seen: set[str] = set()
+    for name in names:
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        if folded in seen:
+            return name
+        seen.add(folded)
+    return None
+
+
+def plain_files(folder: Path) -> dict[str, Path]:
+    """The files of a folder by name, in order.
+
+    Raises:
+        InputError: it holds anything but plain files with usable names, or cannot be read.
+    """
+    found: dict[str, Path] = {}
+    try:
+        for path in sorted(folder.iterdir()):
+            mode = path.lstat().st_mode
+            if not stat.S_ISREG(mode):
+                # a link could bring in a file that its owner never meant to publish
+                kind = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a directory"}.get(stat.S_IFMT(mode), "no file")
+                raise InputError(f"{shown(path)} is {kind}; a tier holds plain files only: copy the file, or remove it")
+            if not is_file_name(path.name):
+                raise InputError(f"{shown(path)} has a name that not every system takes; rename it or remove it")
+            found[path.name] = path
+    except OSError as error:
+        raise InputError(f"{shown(folder)} cannot be read: {error.strerror}; check the path") from None
+    clash = first_clash(found)
+    if clash is not None:
+        raise InputError(f"{shown(folder / clash)} differs from another file in case alone; rename one of them")
+    return found
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill, private to its user, which gets the name `out` when the block ends without an error.
+
+    It is filled as `.NAME.part` beside its final place; what a killed run left there is removed by the next.
+
+    Raises:
+        InputError: `out` exists, or the disk refuses (also in the block: it may be full).
+        StateError: another run is writing the same folder.
+    """
+    part = out.with_name(f".{out.name}.part")
+    with disk_errors(out):
+        if os.path.lexists(out):
+            raise InputError(f"{shown(out)} exists already; remove it or name another folder")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.mkdir(mode=0o700, exist_ok=True)
+        handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StateError(f"{shown(out)} is being written by another run; wait for it") from None
+        try:
+            with disk_errors(out):
+                _empty(part)
+                yield part
+                sync_folder(part)
+                part.rename(out)
+                sync_folder(out.parent)
+        except BaseException:
+            with suppress(OSError):
+                shutil.rmtree(part)
+            raise
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def disk_errors(out: Path) -> Iterator[None]:
+    """Say in one line that the disk refused."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{shown(out)} cannot be written: {error.strerror or 'input/output error'}") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
