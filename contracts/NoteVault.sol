@@ -96,7 +96,7 @@ contract NoteVault is INoteVault, PairingGuard {
     error NoteSpent(uint256 nullifier);
     /// @notice A spend makes exactly two notes.
     error WrongLeafCount(uint256 found);
-    /// @notice A withdrawal needs a recipient, and only a withdrawal has one.
+    /// @notice A withdrawal needs a recipient outside the vault, and only a withdrawal has one.
     error WrongRecipient(address recipient);
     /// @notice A memo has at most 4,096 bytes.
     error MemoTooLong(uint256 length);
@@ -182,7 +182,7 @@ contract NoteVault is INoteVault, PairingGuard {
         uint256[8] calldata proof
     ) external {
         _requireSpendCalldata(leaves.length, memo.length);
-        if ((withdrawn == 0) != (recipient == address(0))) revert WrongRecipient(recipient);
+        if ((withdrawn == 0) != (recipient == address(0)) || recipient == address(this)) revert WrongRecipient(recipient);
         if (!isKnownRoot[root_]) revert UnknownRoot(root_);
         for (uint256 k = 0; k < 2; ++k) {
             if (isSpent[nullifiers[k]]) revert NoteSpent(nullifiers[k]);

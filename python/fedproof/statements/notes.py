@@ -4,7 +4,7 @@
     leaf      = Poseidon(owner, amount, unlock epoch, nonce)
     nullifier = Poseidon(secret, scope)              of eligibility
     spent     = Poseidon(secret, nonce, leaf)        of a spend
-    new nonce = Poseidon(first spent, place)         of the notes that a spend makes, place 0 and 1
+    new nonce = Poseidon(first spent, place, blind)  of the notes that a spend makes, place 0 and 1
 
 The tree is zk-kit's LeanIMT over `Poseidon(left, right)`: a node without a right sibling is passed up unchanged, so the
 tree of one leaf is that leaf and no level holds zeros. Leaves hash four values and nodes two, so no node can pass for a
@@ -88,9 +88,13 @@ def spend_nullifier(secret: int, note: Note) -> int:
     return _poseidon([_element(secret, "the secret"), note.nonce, note.leaf()], 3)[0]
 
 
-def output_nonce(first_nullifier: int, place: int) -> int:
-    """The nonce of a note that a spend makes: no nullifier is taken twice, so none comes twice."""
-    return _poseidon([_element(first_nullifier, "a nullifier"), place], 2)[0]
+def output_nonce(first_nullifier: int, place: int, blind: int) -> int:
+    """The nonce of a note that a spend makes: no nullifier is taken twice, so no nonce comes twice.
+
+    The nullifier is public, and owners and amounts can be guessed: without the random blind anybody could find out by
+    trial who owns the new leaf.
+    """
+    return _poseidon([_element(first_nullifier, "a nullifier"), place, _element(blind, "a blind")], 3)[0]
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,15 @@ Public inputs
 Statement
     The prover knows one secret and two notes of its owner. Each is in the tree of this root, or empty (amount 0), and
     is unlocked in this epoch. The nullifiers are those of the two notes. Two new notes have the leaves, with nonces
-    that follow from the first nullifier, and unlock within 2^20 epochs. What is spent equals what is made and
-    withdrawn.
+    that hash the first nullifier, their place and a random blind, and unlock within 2^20 epochs. What is spent equals
+    what is made and withdrawn.
 
 Cost, with depth d
     2 (128 + 32 + 297 + 264 + 244 d + 2)     amount, age, leaf, nullifier, path, root
     + 213                                    owner
-    + 2 (128 + 20 + 240 + 297 + 1)           amount, lock, nonce, new leaf
+    + 2 (128 + 20 + 264 + 297 + 1)           amount, lock, nonce, new leaf
     + 129 + 33 + 1 + 1                       withdrawn, epoch, sum, signal
+    = 12,991 for d = 20: a domain of 2^14.
 
 There is no committed segment, as nothing is looked up or linked.
 
@@ -33,8 +34,13 @@ Why it is sound
     *No inner node passes for a note,* and none for a new leaf: the circuit computes each new leaf as a hash of four
     values, as the vault does for deposits, so that every leaf of the tree is one.
 
-    *No two notes have one nonce.* Nonces of deposits are the vault's counter; those of new notes are
-    `Poseidon(nullifier 1, place)` with a nullifier that the vault takes once.
+    *No two notes have one nonce,* or a payee could be given two notes of which only one can ever be spent. Nonces of
+    deposits are the vault's counter; those of new notes are `Poseidon(nullifier 1, place, blind)` with a nullifier that
+    the vault takes once. That nullifiers hash three values, too, does no harm: nothing takes the one for the other.
+
+    *Nobody can guess a new leaf.* Everything else in it can be tried out: owners stand in deposits, and change is often
+    empty. The blind, known to the maker alone, makes the nonce and so the leaf a commitment that hides; the payee gets
+    the nonce in the memo.
 
     *Nothing is made from nothing.* Amounts are sums of 128 boolean wires, and the withdrawal is range-checked, so no
     side of the balance wraps. An empty note counts 0 and need not be in the tree: `amount * (top - root) = 0`.
@@ -44,7 +50,7 @@ Why it is sound
 
 import numpy as np
 
-from fedproof.errors import InputError
+from fedproof.errors import InputError, ProofError
 from fedproof.proving.lin import stack
 from fedproof.proving.r1cs import ConstraintSystem
 from fedproof.statements.note_gadgets import climb, climb_cost, equals_number, number
@@ -76,6 +82,8 @@ class SpendStatement:
     def synthesize(self, cs: ConstraintSystem, witness: SpendWitness | None) -> None:
         """Declare all wires and constraints; with a witness, assign them."""
         w = witness
+        if w is not None and any(len(proof.siblings) > self.depth for proof in w.proofs):
+            raise ProofError(f"a path is longer than the {self.depth} levels of this circuit")
         if w is not None and cs.strict:
             w.check()
         root = cs.public("root", None if w is None else w.root)
@@ -108,7 +116,8 @@ class SpendStatement:
         to = cs.private((OUTPUTS,), w and [each.owner for each in w.outputs], "new owner")
         first = spent[0].broadcast_to((OUTPUTS,))
         places = cs.constant(np.arange(OUTPUTS, dtype=np.int64))
-        fresh = poseidon_hash(cs, stack([first, places], axis=1), "new nonce")
+        blind = cs.private((OUTPUTS,), w and w.blinds, "blind")
+        fresh = poseidon_hash(cs, stack([first, places, blind], axis=1), "new nonce")
         new_leaf = poseidon_hash(cs, stack([to, made, epoch + lock, fresh], axis=1), "new leaf/hash")
         for place, wire in enumerate(leaves):
             if cs.assigning:
@@ -119,6 +128,6 @@ class SpendStatement:
     def cost(self) -> int:
         """Constraints of the circuit, without the rows of `[1 | x]` that the core appends."""
         spent = INPUTS * (AMOUNT_BITS + EPOCH_BITS + poseidon_cost(4) + poseidon_cost(3) + 2)
-        made = OUTPUTS * (AMOUNT_BITS + LOCK_BITS + poseidon_cost(2) + poseidon_cost(4) + 1)
+        made = OUTPUTS * (AMOUNT_BITS + LOCK_BITS + poseidon_cost(3) + poseidon_cost(4) + 1)
         public = (AMOUNT_BITS + 1) + (EPOCH_BITS + 1) + 1
         return spent + climb_cost(INPUTS, self.depth) + poseidon_cost(1) + made + public + 1

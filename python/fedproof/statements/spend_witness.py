@@ -42,7 +42,8 @@ class SpendWitness:
     Attributes:
         secret: behind the owner of all spent notes.
         inputs: one or two notes, or none for a spend of nothing; proofs: the path of each in the tree of `root`.
-        outputs: up to two notes to make.
+        outputs: two notes to make.
+        blinds: what hides the leaf of each new note; random, and never used again.
         withdrawn: base units that leave the vault.
         root, epoch, signal: public inputs, as the vault will know them.
     """
@@ -51,6 +52,7 @@ class SpendWitness:
     inputs: tuple[Note, ...] = field(repr=False)
     proofs: tuple[MerkleProof, ...] = field(repr=False)
     outputs: tuple[Payment, ...] = field(repr=False)
+    blinds: tuple[int, ...] = field(repr=False)
     withdrawn: int
     root: int
     epoch: int
@@ -70,6 +72,8 @@ class SpendWitness:
     ) -> SpendWitness:
         """Fill up with empty notes. An empty input has a random nonce, so that its nullifier looks like any other.
 
+        `signal` is 0: `replace` it once the memos, which need the new notes, are sealed.
+
         Raises:
             InputError: more than two inputs or outputs, or a path is missing.
         """
@@ -78,7 +82,17 @@ class SpendWitness:
         empty = [Note(owner_of(secret), 0, epoch, new_secret()) for _ in range(INPUTS - len(inputs))]
         nothing = [Payment(owner_of(secret), 0, epoch)] * (OUTPUTS - len(outputs))
         paths = [MerkleProof((), ())] * len(empty)
-        return cls(secret, (*inputs, *empty), (*proofs, *paths), (*outputs, *nothing), withdrawn, root, epoch, signal=0)
+        return cls(
+            secret=secret,
+            inputs=(*inputs, *empty),
+            proofs=(*proofs, *paths),
+            outputs=(*outputs, *nothing),
+            blinds=tuple(new_secret() for _ in range(OUTPUTS)),
+            withdrawn=withdrawn,
+            root=root,
+            epoch=epoch,
+            signal=0,
+        )
 
     @property
     def nullifiers(self) -> tuple[int, ...]:
@@ -90,8 +104,8 @@ class SpendWitness:
         """The notes that this spend makes, with their nonces."""
         first = self.nullifiers[0]
         return tuple(
-            Note(each.owner, each.amount, each.unlock_epoch, output_nonce(first, place))
-            for place, each in enumerate(self.outputs)
+            Note(each.owner, each.amount, each.unlock_epoch, output_nonce(first, place, blind))
+            for place, (each, blind) in enumerate(zip(self.outputs, self.blinds, strict=True))
         )
 
     def public_inputs(self) -> list[int]:
@@ -118,7 +132,10 @@ class SpendWitness:
             if note.amount and proof.root(note.leaf()) != self.root:
                 raise ProofError(f"note {number} is not in the tree of this root: fetch its path again")
         for number, made in enumerate(self.outputs, start=1):
-            if not self.epoch <= made.unlock_epoch < self.epoch + (1 << LOCK_BITS):
+            if not 0 <= made.amount < 1 << AMOUNT_BITS:
+                raise ProofError(f"the amount of new note {number} must lie in [0, 2^{AMOUNT_BITS})")
+            # one that unlocks after the last epoch of 32 bits could never be spent
+            if not self.epoch <= made.unlock_epoch < min(self.epoch + (1 << LOCK_BITS), 1 << EPOCH_BITS):
                 raise ProofError(f"new note {number} must unlock within 2^{LOCK_BITS} epochs from now")
         if sum(note.amount for note in self.inputs) != sum(made.amount for made in self.outputs) + self.withdrawn:
             raise ProofError("what is spent, what is made and what is withdrawn do not add up")
