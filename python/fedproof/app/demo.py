@@ -25,6 +25,7 @@ from fedproof.learning.model import GlobalModel, TaskDescription
 from fedproof.ledger import Account
 from fedproof.ledger.federation import TaskInfo
 from fedproof.nodes.holder import Holder
+from fedproof.nodes.offering import Offering
 from fedproof.nodes.params import TIER_TRAINING
 from fedproof.nodes.participant import Participant
 from fedproof.nodes.provider import Provider
@@ -165,8 +166,12 @@ def enter_market(world: World, number: int, part: Table, schema: Schema, costs: 
     """List one hospital's part, prove one participant's eligibility, deliver the key and open the records."""
     chain, d = world.chain, world.deployment
     teller.doing(f"hospital {number}: listing proof")
-    provider = Provider(d, chain.new_account(f"hospital-{number}"), world.state("provider", f"hospital-{number}"))
-    listed = provider.list_dataset(part, schema, THRESHOLDS)
+    provider = Provider(
+        d.listing, chain.new_account(f"hospital-{number}"), world.state("provider", f"hospital-{number}")
+    )
+    listed = provider.list_dataset(Offering.of_table(part, schema, THRESHOLDS))
+    assert listed.proof is not None  # nothing was interrupted
+    assert listed.challenges is not None
     dataset = listed.minted.dataset_id
     with costs.verifying("listing"):
         vk = d.keys["listing"].verifying

@@ -68,18 +68,23 @@ def check_records(spec: TrainingSpec, features: Int, mask: Int, labels: Int) -> 
 
 
 def pad(spec: TrainingSpec, features: Int, labels: Int) -> tuple[Int, Int, Int]:
-    """Pad `(n, f)` features and `(n,)` labels to the capacity class; returns features, mask and labels.
+    """`pad_to` for the capacity class of a specification."""
+    return pad_to(spec.rows, spec.columns, features, labels)
+
+
+def pad_to(rows: int, columns: int, features: Int, labels: Int) -> tuple[Int, Int, Int]:
+    """Pad `(n, f)` features and `(n,)` labels to a capacity class; returns features, mask and labels.
 
     Raises:
         InputError: more rows than the class holds, or another number of columns.
     """
     n = len(labels)
-    if n > spec.rows or features.shape != (n, spec.columns - 1):
-        raise InputError(f"{features.shape} features do not fit the capacity class of {spec.rows} x {spec.columns}")
-    padded = np.zeros((spec.rows, spec.columns - 1), dtype=np.int64)
+    if n > rows or features.shape != (n, columns - 1):
+        raise InputError(f"{features.shape} features do not fit the capacity class of {rows} x {columns}")
+    padded = np.zeros((rows, columns - 1), dtype=np.int64)
     padded[:n] = features
-    mask = (np.arange(spec.rows) < n).astype(np.int64)
-    out = np.zeros(spec.rows, dtype=np.int64)
+    mask = (np.arange(rows) < n).astype(np.int64)
+    out = np.zeros(rows, dtype=np.int64)
     out[:n] = labels
     return padded, mask, out
 

@@ -15,13 +15,31 @@ TIER_TRAINING = 3
 
 
 @dataclass(frozen=True)
+class ListingKit:
+    """What listing a dataset of one capacity class takes.
+
+    Attributes:
+        class_id: of the class in the registry; rows, columns: its shape.
+        keys: of the listing statement of this shape.
+    """
+
+    market: Marketplace
+    store: BlobStore
+    srs: _core.Srs
+    keys: Keys
+    class_id: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
 class Deployment:
     """A marketplace with one capacity class, and where its blobs are.
 
     Attributes:
         spec: the class and how its tasks train.
         class_id: of the capacity class in the registry.
-        keys: by statement: `eligibility`, `listing`, `training`, `aggregation`.
+        keys: by statement: `eligibility`, `listing`, `training`, `aggregation`, `spend`.
     """
 
     market: Marketplace
@@ -35,3 +53,11 @@ class Deployment:
     def layout(self) -> DatasetLayout:
         """Layout of the class's datasets."""
         return DatasetLayout(self.spec.rows, self.spec.columns)
+
+    @property
+    def listing(self) -> ListingKit:
+        """What a provider needs of it."""
+        spec = self.spec
+        return ListingKit(
+            self.market, self.store, self.srs, self.keys["listing"], self.class_id, spec.rows, spec.columns
+        )

@@ -1,125 +1,285 @@
-"""The provider's node: lists a dataset with its proof, and answers grants with the tier's key (protocol, section 6)."""
+"""The provider's node: lists a dataset and its versions with their proofs, and answers grants with the tiers' keys
+(protocol, section 6).
+
+Secrets of a version (its top tier key, the blinding of each block) are drawn once and saved before anything is sealed
+or published, and every transaction is saved before it is sent. So listing can be interrupted at any step and repeated:
+it goes on where it stopped, and never lists twice.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from fedproof import _core
-from fedproof.data import Records, Schema, Table
-from fedproof.errors import StateError
+from fedproof.data import Records
+from fedproof.errors import InputError, StateError
 from fedproof.learning import sgd
-from fedproof.ledger import Account
-from fedproof.ledger.market_types import DatasetMinted, KeyDelivered, Terms
-from fedproof.nodes.params import TIER_TRAINING, Deployment
+from fedproof.ledger import Account, SignedTransaction
+from fedproof.ledger.market_types import TIERS, BlockAdded, DatasetMinted, KeyDelivered, Terms
+from fedproof.nodes.offering import Block, Offering
+from fedproof.nodes.outbox import send_once
+from fedproof.nodes.params import TIER_TRAINING, ListingKit
 from fedproof.nodes.state import StateFile
 from fedproof.proving.linked import LinkedProof, prove_linked
 from fedproof.proving.transcript import Challenges
-from fedproof.sealing.records import seal_records
 from fedproof.sealing.tiers import Grant, TierKey, seal_tier_key_to
 from fedproof.statements.layout import DATASET_BLINDING
 from fedproof.statements.listing import ListingStatement, ListingWitness
 from fedproof.statements.vectors import dataset_vector
+from fedproof.storage.bundle import Source, seal_tier
+
+RECORDS = "records-{:06d}.bin"
+"""Name of the file with the records of a block in the bundle of Tier 3, from 1."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A minted dataset, its proof, and the seconds that proving took."""
+    """A listed version, its proof, and the seconds that proving its first block took."""
 
     minted: DatasetMinted
-    proof: LinkedProof
-    challenges: Challenges
+    proof: LinkedProof | None
+    challenges: Challenges | None
     prove_seconds: float
 
 
 class Provider:
-    """Owns raw records. They leave this node only sealed under a tier key."""
+    """Owns raw records of one dataset. They leave this node only sealed under a tier key."""
 
-    def __init__(self, deployment: Deployment, account: Account, state: StateFile) -> None:
-        self.deployment = deployment
+    def __init__(self, kit: ListingKit, account: Account, state: StateFile) -> None:
+        self.kit = kit
         self.account = account
         self.state = state
 
     @property
     def dataset(self) -> int | None:
-        """Id of the listed dataset. After a crash between minting and saving, the chain still knows it."""
-        known: int | None = self.state.get("dataset")
-        committed = self.state.get("commitment")
-        if known is None and committed is not None:
-            for listing in self.deployment.market.listings(provider=self.account.address):
-                if listing.commitment.hex() == committed:
-                    self.state.put(dataset=listing.dataset_id)
-                    return listing.dataset_id
-        return known
+        """Id of the listed dataset, as the chain knows it by its commitment."""
+        draft = self._versions().get("1")
+        if draft is None or "commitments" not in draft:
+            return None
+        for listing in self.kit.market.listings():
+            if listing.version == 1 and listing.commitment.hex() == draft["commitments"][0]:
+                return listing.dataset_id
+        return None
 
-    def list_dataset(self, table: Table, schema: Schema, thresholds: tuple[int, ...]) -> Listed:
-        """Quantise, commit, seal, prove and mint. `thresholds` are base units for tiers 0 to 5 (0: not offered).
+    def list_dataset(self, offering: Offering) -> Listed:
+        """Quantise, commit, seal, prove and mint; or go on where an earlier call was interrupted.
 
         Raises:
-            StateError: this node has listed a dataset already; one state folder holds one dataset.
+            StateError: this node has listed a dataset already, or the interrupted listing was of something else.
         """
-        if self.dataset is not None:
-            raise StateError(f"{self.account.name} has listed dataset {self.dataset} already")
-        d = self.deployment
-        blinding = _core.fr_random(DATASET_BLINDING)
-        features = schema.quantise(table.features)
-        records = Records(schema.digest, features, table.labels, _core.fr_to_bytes(blinding))
-        padded, mask, labels = sgd.pad(d.spec, features, table.labels)
-        vector = dataset_vector(padded, mask, labels, blinding)
-        commitment = d.srs.commit(vector)
-        key = TierKey.generate()
-        self.state.put(tier_key=key.encode().hex(), records=records.encode().hex(), commitment=commitment.hex())
+        if self.dataset is not None and self._finished(1):
+            raise StateError(
+                f"{self.account.name} has listed this as dataset {self.dataset}; use update for a new version"
+            )
+        return self._list(1, offering)
 
-        sealed = b"".join(seal_records(key.down_to(TIER_TRAINING), commitment, [records.encode()]))
-        files = [bytes(32)] * 6
-        files[TIER_TRAINING] = bytes.fromhex(d.store.put(sealed))
-        terms = Terms(d.class_id, bytes.fromhex(d.store.put(schema.encode())), thresholds, sealed_files=tuple(files))
-        keys = d.keys["listing"]
+    def update(self, offering: Offering) -> Listed:
+        """List the next version of the dataset, under new keys; or go on where an earlier call was interrupted.
+
+        Raises:
+            StateError: nothing is listed yet, or the interrupted update was of something else.
+        """
+        if self.dataset is None:
+            raise StateError(f"{self.account.name} has listed no dataset from this folder yet")
+        present = max(map(int, self._versions()))
+        return self._list(present + 1 if self._finished(present) else present, offering)
+
+    # -- listing a version --
+
+    def _versions(self) -> dict[str, dict[str, Any]]:
+        return dict(self.state.get("versions", {}))
+
+    def _finished(self, version: int) -> bool:
+        return bool(self._versions().get(str(version), {}).get("finished"))
+
+    def _save(self, version: int, **values: Any) -> None:
+        versions = self._versions()
+        versions[str(version)] = {**versions.get(str(version), {}), **values}
+        self.state.put(versions=versions)
+
+    def _list(self, version: int, offering: Offering) -> Listed:
+        self._check(offering)
+        draft = self._draft(version, offering)
+        blindings = [_core.fr_from_bytes(bytes.fromhex(each)) for each in draft["blindings"]]
+        commitments = [self._commit(block, blind) for block, blind in zip(offering.blocks, blindings, strict=True)]
+        self._save(version, commitments=[each.hex() for each in commitments])
+        terms = self._terms(version, offering, blindings, commitments[0])
+        made: list[Any] = [None, None, 0.0]
+        blocks = iter(offering.blocks)
+        first = next(blocks)
+        market, rows = self.kit.market, len(first[1])
 
         def challenge(point: bytes) -> Challenges:
-            return d.market.listing_challenges(
-                self.account.address, terms, commitment, table.rows, keys.circuit.circuit_id, point
-            )
+            circuit = self.kit.keys.circuit.circuit_id
+            return market.listing_challenges(self.account.address, terms, commitments[0], rows, circuit, point)
 
-        started = time.perf_counter()
-        proof = prove_linked(
-            keys,
-            ListingStatement(d.spec.rows, d.spec.columns),
-            ListingWitness(padded, mask, labels, blinding),
-            d.srs,
-            [vector],
+        def prepare() -> SignedTransaction:
+            started = time.perf_counter()
+            proof = self._prove(first, blindings[0], challenge)
+            made[:] = [proof, challenge(proof.d), time.perf_counter() - started]
+            listing = (terms, commitments[0], rows, proof)
+            if version == 1:
+                return market.chain.prepare(market.mint_dataset_call(*listing), self.account)
+            dataset = self.dataset
+            assert dataset is not None
+            return market.chain.prepare(market.update_dataset_call(dataset, *listing), self.account)
+
+        receipt = send_once(market.chain, self.state, f"list/{version}", prepare)
+        minted = DatasetMinted.of(receipt.event("DatasetMinted" if version == 1 else "DatasetUpdated"))
+        for number, block in enumerate(blocks, 2):
+            self._add_block(minted, number, block, blindings[number - 1], commitments[number - 1])
+        self._save(version, finished=True)
+        return Listed(minted, *made)
+
+    def _check(self, offering: Offering) -> None:
+        kit = self.kit
+        if not len(offering.blocks):
+            raise InputError("there are no rows to list")
+        for features, labels in offering.blocks:
+            if not 0 < len(labels) <= kit.rows or features.shape != (len(labels), kit.columns - 1):
+                raise InputError(
+                    f"a block of {features.shape} values does not fit the capacity class of {kit.rows} x {kit.columns}"
+                )
+        supply = int(kit.market.chain.call(kit.market.token.functions.totalSupply()))
+        for tier in range(1, TIERS):
+            if offering.thresholds[tier] > supply:
+                raise InputError(
+                    f"the threshold of tier {tier} is above the token's whole supply: nobody could reach it"
+                )
+            if offering.files.get(tier) and not offering.thresholds[tier]:
+                raise InputError(f"tier {tier} has files but no threshold: offer it, or take its files out")
+
+    def _draft(self, version: int, offering: Offering) -> dict[str, Any]:
+        """The secrets of a version, drawn and saved once."""
+        digest = offering.digest().hex()
+        known = self._versions().get(str(version))
+        if known is None:
+            fresh = [_core.fr_to_bytes(_core.fr_random(DATASET_BLINDING)).hex() for _ in offering.blocks]
+            self._save(version, digest=digest, tier_key=TierKey.generate().encode().hex(), blindings=fresh)
+            return self._versions()[str(version)]
+        if known["digest"] != digest:
+            raise StateError(
+                f"version {version} was begun with other files or terms; give those again to finish it, "
+                "or list from another state folder"
+            )
+        return known
+
+    def _commit(self, block: Block, blinding: Any) -> bytes:
+        features, mask, labels = sgd.pad_to(self.kit.rows, self.kit.columns, *block)
+        return self.kit.srs.commit(dataset_vector(features, mask, labels, blinding))
+
+    def _prove(self, block: Block, blinding: Any, challenge: Any) -> LinkedProof:
+        kit = self.kit
+        features, mask, labels = sgd.pad_to(kit.rows, kit.columns, *block)
+        return prove_linked(
+            kit.keys,
+            ListingStatement(kit.rows, kit.columns),
+            ListingWitness(features, mask, labels, blinding),
+            kit.srs,
+            [dataset_vector(features, mask, labels, blinding)],
             challenge,
         )
-        seconds = time.perf_counter() - started
-        minted = d.market.mint_dataset(self.account, terms, commitment, table.rows, proof)
-        self.state.put(dataset=minted.dataset_id)
-        return Listed(minted, proof, challenge(proof.d), seconds)
+
+    def _terms(self, version: int, offering: Offering, blindings: list[Any], commitment: bytes) -> Terms:
+        """Seals the tiers once; a repeated call finds what it sealed before."""
+        kit, saved = self.kit, self._versions()[str(version)]
+        if "sealed" not in saved:
+            key = TierKey.decode(bytes.fromhex(saved["tier_key"]))
+            sealed = [bytes(32)] * TIERS
+            for tier in range(1, TIERS):
+                files: dict[str, Source] = dict(offering.files.get(tier, {}))
+                if tier == TIER_TRAINING and any(offering.thresholds[TIER_TRAINING:]):
+                    files |= self._records(offering, blindings)
+                if files:
+                    sealed[tier] = bytes.fromhex(seal_tier(kit.store, key.down_to(tier), commitment, files))
+            card = bytes.fromhex(kit.store.put(offering.card)) if offering.card else bytes(32)
+            schema = bytes.fromhex(kit.store.put(offering.schema.encode()))
+            self._save(version, sealed=[each.hex() for each in sealed], card=card.hex(), schema=schema.hex())
+            saved = self._versions()[str(version)]
+        return Terms(
+            class_id=kit.class_id,
+            schema=bytes.fromhex(saved["schema"]),
+            thresholds=offering.thresholds,
+            prices=offering.prices,
+            card=bytes.fromhex(saved["card"]),
+            sealed_files=tuple(bytes.fromhex(each) for each in saved["sealed"]),
+        )
+
+    def _records(self, offering: Offering, blindings: list[Any]) -> dict[str, Source]:
+        """The wire form of each block's records, with the blinding that training proofs need.
+
+        Made as they are sealed, in the order of their names, so that one block is in memory at a time.
+        """
+        blocks = zip(offering.blocks, blindings, strict=True)
+
+        def encoded() -> Iterator[bytes]:
+            (features, labels), blinding = next(blocks)
+            yield Records(offering.schema.digest, features, labels, _core.fr_to_bytes(blinding)).encode()
+
+        return {RECORDS.format(number): encoded() for number in range(1, len(blindings) + 1)}
+
+    def _add_block(
+        self, listed: DatasetMinted, number: int, block: Block, blinding: Any, commitment: bytes
+    ) -> BlockAdded:
+        market, rows = self.kit.market, len(block[1])
+        for known in market.blocks(listed.dataset_id, listed.version):
+            if known.number == number:
+                return known
+
+        def challenge(point: bytes) -> Challenges:
+            place = (listed.dataset_id, listed.version, number)
+            circuit = self.kit.keys.circuit.circuit_id
+            return market.block_challenges(self.account.address, place, commitment, rows, circuit, point)
+
+        def prepare() -> SignedTransaction:
+            proof = self._prove(block, blinding, challenge)
+            return market.chain.prepare(market.add_block_call(listed.dataset_id, commitment, rows, proof), self.account)
+
+        receipt = send_once(market.chain, self.state, f"block/{listed.version}/{number}", prepare)
+        return BlockAdded.of(receipt.event("BlockAdded"))
+
+    # -- keys --
 
     def answer_grants(self) -> list[KeyDelivered]:
-        """Seal the tier's key to every grantee that has none yet; safe to repeat.
+        """Seal the keys of the present version to every running grant that has none of it yet; safe to repeat.
 
-        What the chain says was delivered is not sent again, so that a crash between event and answer loses nothing.
+        What the chain says was delivered is not sent again, so that a crash between event and answer loses nothing
+        and doubles nothing.
         """
-        d = self.deployment
-        dataset = self.dataset
+        market, dataset = self.kit.market, self.dataset
         if dataset is None:
             return []
-        key = TierKey.decode(bytes.fromhex(self.state.get("tier_key")))
-        last_delivery = {
-            (event.grantee, event.tier): event.block_number for event in d.market.deliveries(datasetId=dataset)
+        version = market.dataset(dataset).version
+        key = TierKey.decode(bytes.fromhex(self._versions()[str(version)]["tier_key"]))
+        done = {
+            (event.grantee, event.tier) for event in market.deliveries(datasetId=dataset) if event.version == version
         }
-        latest = {(grant.grantee, grant.tier): grant for grant in d.market.grants(datasetId=dataset)}
+        now = market.chain.timestamp()
+        latest = {(grant.grantee, grant.tier): grant for grant in market.grants(datasetId=dataset)}
         out = []
         for (grantee, tier), grant in latest.items():
-            if last_delivery.get((grantee, tier), -1) >= grant.block_number:
+            if (grantee, tier) in done or grant.expiry <= now:
                 continue
-            context = Grant(
-                d.market.chain.chain_id,
-                bytes.fromhex(d.market.addresses.registry[2:]),
-                dataset,
-                tier,
-                bytes.fromhex(grantee[2:]),
-            )
+            context = grant_context(market, dataset, version, tier, grantee)
             sealed = seal_tier_key_to(grant.hpke_key, key, context)
-            out.append(d.market.deliver_key(self.account, dataset, grantee, tier, context.version, sealed))
+            out.append(self._deliver(dataset, grantee, tier, version, sealed))
         return out
+
+    def _deliver(self, dataset: int, grantee: str, tier: int, version: int, sealed: bytes) -> KeyDelivered:
+        chain = self.kit.market.chain
+
+        def prepare() -> SignedTransaction:
+            call = self.kit.market.deliver_key_call(dataset, grantee, tier, version, sealed)
+            return chain.prepare(call, self.account)
+
+        receipt = send_once(chain, self.state, f"deliver/{version}/{tier}/{grantee}", prepare)
+        return KeyDelivered.of(receipt.event("KeyDelivered"))
+
+
+def grant_context(market: Any, dataset: int, version: int, tier: int, grantee: str) -> Grant:
+    """What a delivered tier key is bound to."""
+    registry = bytes.fromhex(market.registry.address[2:])
+    return Grant(market.chain.chain_id, registry, dataset, tier, bytes.fromhex(grantee[2:]), version)

@@ -1,0 +1,64 @@
+"""How people write amounts and durations: whole tokens with a decimal point, and 30d, 12h, 90m, 45s."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+
+from fedproof.errors import InputError
+from fedproof.ledger.market_types import TIERS, UNIT
+
+TOKEN = 10**18
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+
+def parse_tokens(text: str, smallest: int = 1) -> int:
+    """Base units of an amount in tokens, such as `2.5`.
+
+    Raises:
+        InputError: not a number, negative, or finer than `smallest` base units.
+    """
+    try:
+        amount = Decimal(text) * TOKEN
+    except InvalidOperation:
+        raise InputError(f"{text!r} is no amount: write tokens, such as 2.5") from None
+    if not amount.is_finite() or amount < 0 or amount != int(amount) or int(amount) % smallest:
+        raise InputError(f"{text!r} is no amount of tokens: not negative, in steps of {Decimal(smallest) / TOKEN:f}")
+    return int(amount)
+
+
+def show_tokens(amount: int) -> str:
+    """An amount of base units in tokens, without needless zeros."""
+    text = f"{Decimal(amount) / TOKEN:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def parse_by_tier(entries: Sequence[str], what: str) -> tuple[int, ...]:
+    """Amounts for tiers 0 to 5 from entries such as `3=1000`; 0 where a tier is not named.
+
+    Raises:
+        InputError: an entry is malformed, or names a tier twice or one that has no amount.
+    """
+    out = [0] * TIERS
+    for entry in entries:
+        tier, found, amount = entry.partition("=")
+        if not found or not tier.isdecimal() or not 1 <= int(tier) < TIERS or out[int(tier)]:
+            raise InputError(f"{what} {entry!r}: write a tier from 1 to {TIERS - 1} once, and tokens, such as 3=1000")
+        value = parse_tokens(amount, UNIT)
+        if value == 0:
+            raise InputError(f"{what} {entry!r} is zero: leave the tier out instead")
+        out[int(tier)] = value
+    return tuple(out)
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of a duration such as `30d`.
+
+    Raises:
+        InputError: no such duration, or zero.
+    """
+    match = re.fullmatch(r"([0-9]{1,9})([smhdw])", text.strip())
+    if match is None or int(match[1]) == 0:
+        raise InputError(f"{text!r} is no duration: write 45s, 90m, 12h, 30d or 2w, not zero")
+    return int(match[1]) * _SECONDS[match[2]]

@@ -1,0 +1,213 @@
+"""A marketplace home: the folder from which the `dataset`, `access` and `notes` commands work.
+
+`market.json` says which chain, contracts and store; it is public, as is `keys/` with the proving keys. `private/` holds
+one folder for each identity, with its secrets. A home without a node of its own keeps an embedded chain: every command
+runs it again from `chain.json`, adds to it, and writes it back, one command at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from fedproof import _core
+from fedproof.app.keyring import KeyRequest, Keyring
+from fedproof.app.telling import Teller
+from fedproof.app.world import write_json
+from fedproof.errors import InputError, LedgerError, StateError
+from fedproof.ledger import Account, Chain
+from fedproof.ledger.market_types import Addresses
+from fedproof.ledger.marketplace import Marketplace
+from fedproof.ledger.replay import replay
+from fedproof.nodes.state import StateFile
+from fedproof.proving.keys import Keys
+from fedproof.statements.eligibility import EligibilityStatement
+from fedproof.statements.layout import srs_size
+from fedproof.statements.listing import ListingStatement
+from fedproof.statements.spend import SpendStatement
+from fedproof.storage import BlobStore
+
+VERSION = 1
+OPERATOR = "operator"
+_FIELDS = {"version", "chain_id", "rpc", "store", "contracts"}
+
+
+def default_home() -> Path:
+    """`$FEDPROOF_HOME`, or `fedproof-home` in the working directory."""
+    return Path(os.environ.get("FEDPROOF_HOME", "fedproof-home"))
+
+
+@dataclass
+class Home:
+    """An open home. `rpc` is None for an embedded chain. Use it as a context: leaving it saves the chain."""
+
+    folder: Path
+    rpc: str | None
+    market: Marketplace
+    store: BlobStore
+    keyring: Keyring
+    _states: dict[str, StateFile] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, folder: Path, teller: Teller, rpc: str | None = None, store: str | None = None) -> None:
+        """Deploy a marketplace on an embedded chain or a development node, and write the home.
+
+        Raises:
+            InputError: the folder exists already.
+            LedgerError: the node is not a development node: the keys made here come from one dealer.
+        """
+        try:
+            folder.mkdir(parents=True)
+            (folder / "private").mkdir(mode=0o700)
+        except FileExistsError:
+            raise InputError(f"{folder} exists already; name another home, or use this one") from None
+        except OSError as error:
+            raise InputError(f"{folder} cannot be made: {error.strerror}") from None
+        keyring = Keyring(folder / "keys", teller.doing)
+        chain = Chain.embedded() if rpc is None else Chain.connect(rpc)
+        with chain:
+            if not chain.is_development:
+                raise LedgerError(f"chain {chain.chain_id} is not a development chain; these keys come from one dealer")
+            operator = chain.new_account(OPERATOR)
+            spend = note_keys(keyring)["spend"]
+            teller.doing("deploying the marketplace")
+            market = Marketplace.deploy(chain, operator, spend_key=spend.verifying, allow_development_keys=True)
+            a = market.addresses
+            document = {
+                "version": VERSION,
+                "chain_id": chain.chain_id,
+                "rpc": rpc,
+                "store": store or str(folder.resolve() / "blobs"),
+                "contracts": {name: getattr(a, name) for name in a.__dataclass_fields__},
+            }
+            write_json(folder / "market.json", document)
+            if rpc is None:
+                write_json(folder / "chain.json", chain.export())
+        teller.step(f"marketplace on chain {document['chain_id']}, in {folder}")
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, folder: Path, teller: Teller) -> Iterator[Self]:
+        """Open a home for one command.
+
+        Raises:
+            InputError: there is none, or it is damaged.
+            StateError: another command has it open.
+        """
+        document = _read(folder / "market.json")
+        with _locked(folder):
+            chain = _chain(folder, document, teller)
+            with chain:
+                market = Marketplace.at(chain, Addresses(**document["contracts"]))
+                keyring = Keyring(folder / "keys", teller.doing)
+                home = cls(folder, document["rpc"], market, BlobStore.open(document["store"]), keyring)
+                try:
+                    yield home
+                finally:
+                    home._close()
+
+    @property
+    def chain(self) -> Chain:
+        """The home's chain."""
+        return self.market.chain
+
+    def account(self, name: str) -> Account:
+        """The account of an identity: of its key file where there is one, else the development account of its name.
+
+        Raises:
+            InputError: on a chain that is not for development every identity needs a key file.
+        """
+        _check_name(name)
+        file = self.folder / "private" / name / "key"
+        if file.exists():
+            return self.chain.account_from_key(file.read_text(), name)
+        if not self.chain.is_development:
+            raise InputError(f"{file} is missing: put the private key of {name} there, in 64 hexadecimal digits")
+        return self.chain.new_account(name)
+
+    def state(self, name: str, role: str) -> StateFile:
+        """The private state of an identity in a role."""
+        _check_name(name)
+        key = f"{name}/{role}"
+        if key not in self._states:
+            self._states[key] = StateFile(self.folder / "private" / name / role, role)
+        return self._states[key]
+
+    def note_keys(self) -> dict[str, Keys]:
+        """Keys of the two statements about notes: `spend` and `eligibility`."""
+        return note_keys(self.keyring)
+
+    def listing_keys(self, rows: int, columns: int) -> tuple[_core.Srs, Keys]:
+        """Powers of tau and keys of the listing statement of a capacity class."""
+        srs = self.keyring.srs(srs_size(rows, columns, 0), [])
+        made = self.keyring.keys({"listing": KeyRequest(ListingStatement(rows, columns))}, srs)
+        return srs, made.keys["listing"]
+
+    def class_of(self, rows: int, columns: int) -> int:
+        """The open capacity class of this shape with this home's keys; the operator registers a missing one."""
+        _, listing = self.listing_keys(rows, columns)
+        eligibility = self.note_keys()["eligibility"]
+        for class_id in range(1, self.chain.call(self.market.registry.functions.classCount()) + 1):
+            found = self.market.capacity_class(class_id)
+            same = (found.rows, found.columns, found.closed) == (rows, columns, False)
+            if same and self.market.verifying_key(found.listing_key) == listing.verifying:
+                return class_id
+        return self.market.register_class(
+            self.account(OPERATOR), rows, columns, listing.verifying, eligibility.verifying
+        )
+
+    def _close(self) -> None:
+        for state in self._states.values():
+            state.close()
+        if self.rpc is None:
+            write_json(self.folder / "chain.json", self.chain.export())
+
+
+def note_keys(keyring: Keyring) -> dict[str, Keys]:
+    """Keys of the statements about notes; they link to no powers of tau."""
+    requests = {"spend": KeyRequest(SpendStatement()), "eligibility": KeyRequest(EligibilityStatement())}
+    return keyring.keys(requests, keyring.srs(2, [])).keys
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path.parent} is no marketplace home; make one with: fedproof market init") from None
+    except (OSError, ValueError, RecursionError):
+        raise InputError(f"{path} cannot be read; restore it") from None
+    if not isinstance(document, dict) or document.get("version") != VERSION or set(document) != _FIELDS:
+        raise InputError(f"{path} is not a market.json of version {VERSION}")
+    return document
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StateError(f"{folder} is in use by another command; try again when it has ended") from None
+        yield
+
+
+def _chain(folder: Path, document: dict[str, Any], teller: Teller) -> Chain:
+    if document["rpc"] is not None:
+        return Chain.connect(document["rpc"], chain_id=document["chain_id"])
+    teller.doing("running the home's chain again")
+    try:
+        export = json.loads((folder / "chain.json").read_bytes())
+    except (OSError, ValueError):
+        raise InputError(f"{folder / 'chain.json'} cannot be read; restore it") from None
+    return replay(export)
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name) > 64 or not all(c.isalnum() or c in "-_" for c in name) or not name.isascii():
+        raise InputError(f"{name!r} is no name for an identity: use letters, digits, - and _")
