@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 from web3 import Web3
+from web3.contract import Contract
 
-from fedproof.ledger.market_types import Deposited
+from fedproof.ledger.abi import encode_call
 from fedproof.ledger.marketplace import Marketplace
+from fedproof.ledger.vault import Deposited
+from fedproof.proving.keys import VerifyingKey
 from fedproof.statements.notes import LeanImt, Note, owner_of
 from tests.contracts import toy
-from tests.contracts.support import R, load_test_artifact, rejects
+from tests.contracts.support import R, int_words, load_test_artifact, rejects, to_bytes
 from tests.contracts.world import EPOCH_LENGTH, World
 
-SIZE_SLOT = 1  # of the tree's `size`, after the mapping of roots
+SIZE_SLOT = 2  # of the tree's `size`, after the mappings of roots and nullifiers
 MAX_LOCK_EPOCHS = 1 << 20
 
 
@@ -26,7 +29,7 @@ def root_is_known(world: World, root: int) -> bool:
 
 
 def test_the_tree_is_the_lean_imt_of_the_statement_at_every_size(world: World) -> None:
-    vault, chain = world.market.vault, world.chain
+    vault, chain = world.market.vault.contract, world.chain
     tree = LeanImt()
     assert chain.call(vault.functions.root()) == tree.root == 0
     epoch = world.market.vault.current_epoch()
@@ -120,17 +123,32 @@ def test_no_root_is_known_that_the_tree_never_had(world: World) -> None:
     assert not any(root_is_known(world, other) for other in (0, root + 1, root + R, 1))
 
 
+def odd_vault(world: World) -> tuple[Contract, Contract]:
+    """A vault of an odd token, and the token."""
+    chain, sender = world.chain, world.owner
+    token = chain.deploy(load_test_artifact("OddToken"), sender=sender)
+    return deploy_vault(world, token.address), token
+
+
+def deploy_vault(
+    world: World, token: str, epoch_length: int = EPOCH_LENGTH, key: str | None = None, *, development: bool = True
+) -> Contract:
+    """A vault; `key` is by default that of the toy statement."""
+    chain, sender = world.chain, world.owner
+    poseidon = {name: chain.deploy(name, sender=sender).address for name in ("PoseidonT3", "PoseidonT5")}
+    key = key or chain.call(world.market.vault.contract.functions.spendKey())
+    return chain.deploy("NoteVault", token, epoch_length, key, development, sender=sender, libraries=poseidon)
+
+
 @pytest.mark.parametrize("behaviour", ["Fee", "Nothing", "False", "Reenter"])
 def test_rejects_a_token_that_does_not_do_what_it_says(world: World, behaviour: str) -> None:
     kinds = ["Honest", "Fee", "Nothing", "False", "Reenter"]
     chain, sender = world.chain, world.owner
-    token = chain.deploy(load_test_artifact("OddToken"), sender=sender)
-    poseidon = {name: chain.deploy(name, sender=sender).address for name in ("PoseidonT3", "PoseidonT5")}
-    vault = chain.deploy("NoteVault", token.address, EPOCH_LENGTH, sender=sender, libraries=poseidon)
+    vault, token = odd_vault(world)
     unlock = chain.call(vault.functions.currentEpoch()) + 1
-    chain.transact(token.functions.behave(0, vault.address, unlock), sender)
     chain.transact(vault.functions.deposit(10, 7, unlock), sender)
-    chain.transact(token.functions.behave(kinds.index(behaviour), vault.address, unlock), sender)
+    again = encode_call(vault.functions.deposit(10, 7, unlock))
+    chain.transact(token.functions.behave(kinds.index(behaviour), vault.address, again), sender)
     errors = {
         "Fee": "WrongAmountReceived",
         "Nothing": "WrongAmountReceived",
@@ -143,39 +161,63 @@ def test_rejects_a_token_that_does_not_do_what_it_says(world: World, behaviour: 
 
 
 def test_rejects_a_vault_without_a_token_or_an_epoch(world: World) -> None:
-    chain, sender = world.chain, world.owner
-    poseidon = {name: chain.deploy(name, sender=sender).address for name in ("PoseidonT3", "PoseidonT5")}
-    nobody = chain.new_account("nobody", funded=False).address
+    nobody = world.chain.new_account("nobody", funded=False).address
     with rejects("NotAToken", nobody):
-        chain.deploy("NoteVault", nobody, EPOCH_LENGTH, sender=sender, libraries=poseidon)
+        deploy_vault(world, nobody)
     with rejects("ZeroEpochLength"):
-        chain.deploy("NoteVault", world.market.token.address, 0, sender=sender, libraries=poseidon)
+        deploy_vault(world, world.market.token.address, 0)
+
+
+def test_rejects_a_key_that_is_not_of_a_spend(world: World) -> None:
+    token = world.market.token.address
+    words = int_words(toy.spend_keys().verifying.encode())
+    committed = [*words[:1], words[1] | 1 << 8, *words[2:]]
+    for address, error in (
+        (world.chain.new_account("nobody", funded=False).address, "NotAKey"),
+        (world.deploy_key(toy.eligibility_keys().verifying), "WrongPublicInputs"),
+        (world.deploy_blob(to_bytes(committed)), "WrongCommittedSegment"),
+        (world.deploy_blob(to_bytes([*words[:9], *words[5:9], *words[13:]])), "CoincidingKeyPoints"),
+    ):
+        with rejects(error, address):
+            deploy_vault(world, token, key=address)
+
+
+def test_rejects_a_development_key_unless_they_are_allowed(world: World) -> None:
+    """Whoever dealt such a key can spend notes that do not exist."""
+    token, key = world.market.token.address, toy.spend_keys().verifying
+    address = world.deploy_key(key)
+    with rejects("DevelopmentKeyRefused", address):
+        deploy_vault(world, token, key=address, development=False)
+    ceremony = world.deploy_key(VerifyingKey(**{**key.__dict__, "development": False}))
+    vault = deploy_vault(world, token, key=ceremony, development=False)
+    assert world.chain.call(vault.functions.spendKey()) == ceremony
+
+
+def set_size(world: World, size: int) -> None:
+    """Write the size of the tree into storage: a million deposits take too long, and only anvil lets us do this."""
+    if world.chain.rpc.url == "embedded":
+        pytest.skip("the embedded chain does not let anybody write storage")
+    vault = world.market.vault
+    word = Web3.to_hex(size.to_bytes(32, "big"))
+    world.chain.rpc.request("anvil_setStorageAt", vault.address, Web3.to_hex(SIZE_SLOT.to_bytes(32, "big")), word)
+    assert vault.size() == size
 
 
 def test_rejects_a_deposit_into_a_full_tree(world: World) -> None:
-    """A million deposits take too long: the size is written into storage, which only anvil lets us do."""
-    if world.chain.rpc.url == "embedded":
-        pytest.skip("the embedded chain does not let anybody write storage")
-    chain, vault = world.chain, world.market.vault
     deposit(world)
-
-    def set_size(size: int) -> None:
-        word = Web3.to_hex(size.to_bytes(32, "big"))
-        chain.rpc.request("anvil_setStorageAt", vault.address, Web3.to_hex(SIZE_SLOT.to_bytes(32, "big")), word)
-        assert chain.call(vault.functions.size()) == size
-
-    set_size(1 << 20)
+    set_size(world, 1 << 20)
     with rejects("VaultFull"):
         deposit(world)
-    set_size((1 << 20) - 1)
+    set_size(world, (1 << 20) - 1)
     assert deposit(world).leaf_index == (1 << 20) - 1
-    assert chain.call(vault.functions.depth()) <= 20
+    assert world.chain.call(world.market.vault.contract.functions.depth()) <= 20
 
 
-def test_nothing_can_be_withdrawn_or_changed_in_this_version(world: World) -> None:
+def test_nothing_changes_the_vault_but_deposits_and_spends(world: World) -> None:
+    """No owner, no pause, no other key: who deployed it has no say in it."""
     changing = {
         entry["name"]
-        for entry in world.market.vault.abi
+        for entry in world.market.vault.contract.abi
         if entry["type"] == "function" and entry["stateMutability"] not in ("view", "pure")
     }
-    assert changing == {"deposit"}
+    assert changing == {"deposit", "spend"}
