@@ -131,13 +131,22 @@ class Home:
             raise InputError(f"{file} is missing: put the private key of {name} there, in 64 hexadecimal digits")
         return self.chain.new_account(name)
 
-    def state(self, name: str, role: str) -> StateFile:
-        """The private state of an identity in a role."""
+    def state(self, name: str, folder: str, role: str) -> StateFile:
+        """The private state of an identity in a folder of its own, for one role."""
         _check_name(name)
-        key = f"{name}/{role}"
+        key = f"{name}/{folder}"
         if key not in self._states:
-            self._states[key] = StateFile(self.folder / "private" / name / role, role)
+            self._states[key] = StateFile(self.folder / "private" / name / folder, role)
         return self._states[key]
+
+    def remember(self, name: str, dataset_id: int, folder: str) -> None:
+        """Note in which state folder the keys of a listed dataset are."""
+        notes = self.state(name, "datasets", "owner")
+        notes.put(datasets={**notes.get("datasets", {}), str(dataset_id): folder})
+
+    def remembered(self, name: str) -> dict[int, str]:
+        """State folders of the datasets that an identity listed, by id."""
+        return {int(key): folder for key, folder in self.state(name, "datasets", "owner").get("datasets", {}).items()}
 
     def note_keys(self) -> dict[str, Keys]:
         """Keys of the two statements about notes: `spend` and `eligibility`."""

@@ -67,10 +67,12 @@ class Provider:
     def list_dataset(self, offering: Offering) -> Listed:
         """Quantise, commit, seal, prove and mint; or go on where an earlier call was interrupted.
 
+        Called again with the same offering it lists nothing and returns the same listing.
+
         Raises:
-            StateError: this node has listed a dataset already, or the interrupted listing was of something else.
+            StateError: this node has listed, or begun to list, something else.
         """
-        if self.dataset is not None and self._finished(1):
+        if self._finished(1) and self._versions()["1"]["digest"] != offering.digest().hex():
             raise StateError(
                 f"{self.account.name} has listed this as dataset {self.dataset}; use update for a new version"
             )

@@ -1,0 +1,150 @@
+"""What a data owner does with a marketplace home: list a prepared dataset, update, retire, sell, and answer grants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fedproof.app.amounts import show_tokens
+from fedproof.app.home import OPERATOR, Home
+from fedproof.app.prepared import Prepared
+from fedproof.app.telling import Teller
+from fedproof.errors import InputError
+from fedproof.ledger import Account
+from fedproof.ledger.market_types import TIERS, DatasetMinted
+from fedproof.nodes.offering import Block, Offering
+from fedproof.nodes.params import ListingKit
+from fedproof.nodes.provider import Provider
+from fedproof.nodes.state import StateFile
+
+
+class _Blocks:
+    """The blocks of a prepared folder, one in memory at a time."""
+
+    def __init__(self, prepared: Prepared, teller: Teller | None = None) -> None:
+        self._prepared = prepared
+        self._teller = teller
+
+    def __len__(self) -> int:
+        return len(self._prepared.blocks_written)
+
+    def __iter__(self) -> Iterator[Block]:
+        for number, block in enumerate(self._prepared.blocks(), 1):
+            if self._teller is not None and len(self) > 1:
+                self._teller.doing(f"block {number} of {len(self)}")
+            yield block
+
+
+def offering_of(
+    prepared: Prepared, thresholds: tuple[int, ...], prices: tuple[int, ...], teller: Teller | None = None
+) -> Offering:
+    """A prepared folder as an offering. Tiers without a threshold are not offered, whatever files they have."""
+    files = {tier: prepared.tier_files(tier) for tier in range(1, TIERS) if thresholds[tier]}
+    for tier, found in files.items():
+        if not found and tier != 3:
+            raise InputError(f"tier {tier} is offered but {prepared.folder}/tier{tier} holds no file")
+    return Offering(prepared.schema, thresholds, _Blocks(prepared, teller), prices, prepared.card(), files)
+
+
+def mint(
+    home: Home,
+    name: str,
+    prepared: Prepared,
+    thresholds: tuple[int, ...],
+    prices: tuple[int, ...],
+    teller: Teller,
+) -> DatasetMinted:
+    """List a prepared dataset as `name`; repeat it after an interruption and it goes on.
+
+    Raises:
+        StateError: this prepared dataset is listed already, or was begun with other files or terms.
+    """
+    provider = _provider(home, name, prepared, _folder_of(prepared, thresholds, prices))
+    teller.doing("sealing the tiers, proving and listing")
+    listed = provider.list_dataset(offering_of(prepared, thresholds, prices, teller))
+    minted = listed.minted
+    home.remember(name, minted.dataset_id, provider.state.folder.name)
+    teller.step(f"dataset {minted.dataset_id}: version 1 with {prepared.rows} rows listed by {name}")
+    return minted
+
+
+def update(
+    home: Home,
+    name: str,
+    dataset_id: int,
+    prepared: Prepared,
+    thresholds: tuple[int, ...] | None,
+    prices: tuple[int, ...] | None,
+    teller: Teller,
+) -> DatasetMinted:
+    """List the next version of a dataset, under new keys; without thresholds and prices those of before stay."""
+    before = home.market.dataset(dataset_id)
+    provider = provider_of(home, name, dataset_id, prepared)
+    offering = offering_of(prepared, thresholds or before.thresholds, prices or before.prices, teller)
+    teller.doing("sealing the tiers under new keys, proving and listing")
+    minted = provider.update(offering).minted
+    teller.step(f"dataset {dataset_id}: version {minted.version} with {prepared.rows} rows")
+    return minted
+
+
+def provider_of(home: Home, name: str, dataset_id: int, prepared: Prepared | None = None) -> Provider:
+    """The provider's node of a dataset that `name` listed from this home.
+
+    Raises:
+        InputError: `name` has not listed it here.
+    """
+    folder = home.remembered(name).get(dataset_id)
+    if folder is None:
+        raise InputError(f"{name} has not listed dataset {dataset_id} from this home, so its keys are not here")
+    if prepared is None:
+        shape = home.market.capacity_class(home.market.dataset(dataset_id).class_id)
+        return _open(home, name, shape.rows, shape.columns, folder)
+    return _provider(home, name, prepared, folder)
+
+
+def answer_grants(home: Home, name: str, teller: Teller) -> list[dict[str, Any]]:
+    """Seal the keys of all datasets of `name` to whoever holds a grant and has none yet."""
+    out = []
+    for dataset_id in sorted(home.remembered(name)):
+        for delivered in provider_of(home, name, dataset_id).answer_grants():
+            out.append(
+                {
+                    "dataset": dataset_id,
+                    "version": delivered.version,
+                    "tier": delivered.tier,
+                    "grantee": delivered.grantee,
+                    "tx": delivered.tx_hash,
+                }
+            )
+            teller.step(f"dataset {dataset_id}: key of tier {delivered.tier} sealed to {delivered.grantee}")
+    return out
+
+
+def fund(home: Home, name: str, amount: int) -> str:
+    """Give tokens of the operator to an identity, as a sale of tokens would; for trying things out.
+
+    Raises:
+        InputError: the operator does not have so many.
+    """
+    market, operator = home.market, home.account(OPERATOR)
+    held = int(market.chain.call(market.token.functions.balanceOf(operator.address)))
+    if amount > held:
+        raise InputError(f"the operator holds {show_tokens(held)} tokens, fewer than {show_tokens(amount)}")
+    receiver: Account = home.account(name)
+    return market.chain.transact(market.token.functions.transfer(receiver.address, amount), operator).tx_hash
+
+
+def _folder_of(prepared: Prepared, thresholds: tuple[int, ...], prices: tuple[int, ...]) -> str:
+    """Where the provider of a prepared dataset keeps its state: the same for a repeated attempt."""
+    return f"dataset-{offering_of(prepared, thresholds, prices).digest().hex()[:16]}"
+
+
+def _provider(home: Home, name: str, prepared: Prepared, folder: str) -> Provider:
+    return _open(home, name, prepared.capacity_rows, prepared.columns, folder)
+
+
+def _open(home: Home, name: str, rows: int, columns: int, folder: str) -> Provider:
+    srs, keys = home.listing_keys(rows, columns)
+    kit = ListingKit(home.market, home.store, srs, keys, home.class_of(rows, columns), rows, columns)
+    state: StateFile = home.state(name, folder, "provider")
+    return Provider(kit, home.account(name), state)

@@ -1,0 +1,54 @@
+"""What the commands of a marketplace home share: options, progress, and output for people or scripts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fedproof.app.home import Home, default_home
+from fedproof.cli.terminal import Terminal
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+home_option = click.option(
+    "--home",
+    "home_folder",
+    default=None,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the marketplace home.  [default: $FEDPROOF_HOME or fedproof-home]",
+)
+identity_option = click.option("--as", "name", required=True, help="Identity that acts; its secrets are in the home.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
+
+
+def home_options(command: F) -> F:
+    """`--home`, `--json` and `--quiet`."""
+    return home_option(json_option(quiet_option(command)))
+
+
+@contextlib.contextmanager
+def opened(home_folder: Path | None, quiet: bool) -> Iterator[tuple[Home, Terminal]]:
+    """An open home and the progress that belongs to it."""
+    with progress(quiet) as terminal, Home.open(home_folder or default_home(), terminal) as home:
+        yield home, terminal
+
+
+@contextlib.contextmanager
+def progress(quiet: bool) -> Iterator[Terminal]:
+    """Progress on standard error until the block ends."""
+    terminal = Terminal(quiet)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def show(as_json: bool, document: Any, lines: list[str]) -> None:
+    """Print a document for scripts, or lines for people."""
+    click.echo(json.dumps(document, indent=2) if as_json else "\n".join(lines))

@@ -1,0 +1,61 @@
+"""`fedproof market`: make a marketplace to try things out in, and give its identities tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fedproof.cli.common import home_option, home_options, json_option, opened, progress, quiet_option, show
+
+
+@click.group()
+def market() -> None:
+    """A marketplace home: chain, contracts, store and identities in one folder."""
+
+
+@market.command()
+@home_option
+@click.option(
+    "--rpc", default=None, help="A development chain, such as anvil's URL; default: one embedded in the home."
+)
+@click.option("--store", default=None, help="Folder or URL of the blobs.  [default: blobs/ in the home]")
+@json_option
+@quiet_option
+def init(home_folder: Path | None, rpc: str | None, store: str | None, as_json: bool, quiet: bool) -> None:
+    """Deploy a marketplace and make its home. Keys come from one dealer: for development only."""
+    from fedproof.app.home import Home, default_home
+
+    folder = home_folder or default_home()
+    with progress(quiet) as terminal:
+        Home.create(folder, terminal, rpc, store)
+    show(
+        as_json, {"home": str(folder)}, [f"{folder} is ready; give an identity tokens: fedproof market fund NAME 5000"]
+    )
+
+
+@market.command()
+@click.argument("name")
+@click.argument("tokens")
+@home_options
+def fund(name: str, tokens: str, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
+    """Give an identity tokens of the operator, as a sale would."""
+    from fedproof.app.amounts import parse_tokens
+    from fedproof.app.selling import fund as give
+
+    amount = parse_tokens(tokens)
+    with opened(home_folder, quiet) as (home, _):
+        tx = give(home, name, amount)
+        address = home.account(name).address
+    show(as_json, {"identity": name, "address": address, "tokens": tokens, "tx": tx}, [f"{name} got {tokens} tokens"])
+
+
+@market.command()
+@home_options
+def classes(home_folder: Path | None, as_json: bool, quiet: bool) -> None:
+    """The capacity classes: shapes of datasets that can be listed."""
+    with opened(home_folder, quiet) as (home, _):
+        count = int(home.chain.call(home.market.registry.functions.classCount()))
+        found = [(number, home.market.capacity_class(number)) for number in range(1, count + 1)]
+    document = [{"class": n, "rows": c.rows, "columns": c.columns, "closed": c.closed} for n, c in found]
+    show(as_json, document, [f"{n}  {c.rows} rows x {c.columns} columns{'  closed' * c.closed}" for n, c in found])
