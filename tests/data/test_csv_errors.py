@@ -135,9 +135,10 @@ def test_a_limit_admits_itself_and_no_more(
 ) -> None:
     path = tmp_path / "ward.csv"
     path.write_bytes(table())
-    monkeypatch.setattr(f"fedproof.data.csvfile.{limit}", least)
+    module = "csvfile" if limit in ("MAX_ROWS", "MAX_VALUES") else "csvlines"
+    monkeypatch.setattr(f"fedproof.data.{module}.{limit}", least)
     assert load(path).rows == 40
-    monkeypatch.setattr(f"fedproof.data.csvfile.{limit}", least - 1)
+    monkeypatch.setattr(f"fedproof.data.{module}.{limit}", least - 1)
     with pytest.raises(InputError) as caught:
         load(path)
     assert message in str(caught.value)

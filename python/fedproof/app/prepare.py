@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from fedproof.app.prepared import TIERS, Prepared
+from fedproof.app.card import card, past_versions
+from fedproof.app.prepared import CARD, SCHEMA, TIERS, Prepared, write_manifest
 from fedproof.app.telling import Teller
+from fedproof.app.tierfiles import TierWriter, write_json
+from fedproof.data.clean import Cleaner, Rows, check_columns
+from fedproof.data.draft import draft_plan, write_plan
+from fedproof.data.limits import MAX_ROWS, MAX_VALUES, MIN_ROWS
+from fedproof.data.naming import clean_name, quoted, shown
+from fedproof.data.plan import Plan, read_plan
+from fedproof.data.schema import Schema, is_capacity
+from fedproof.data.statistics import centres_and_scales
+from fedproof.data.tablefile import TableFile, fingerprint, open_table
+from fedproof.errors import InputError
+from fedproof.storage.folders import disk_errors, new_folder, sync_files
+
+BLOCK_VALUES: Final = 1 << 18
+"""Values of a block where its size is not chosen: proving one then takes memory and minutes that a laptop has."""
+
+SECONDS_BETWEEN: Final = 1.0
 
 __all__ = ["Drafted", "Options", "Prepared", "prepare"]
 
@@ -30,7 +51,7 @@ class Options:
         tiers: the tiers to write files for.
         block_rows: rows of the capacity class; default by the size of the dataset.
         sample_rows: rows of the tier-1 sample, at most a tenth of all.
-        version, note, previous: for the card's history; `previous` is the prepared folder of the version before.
+        note, previous: for the card's history; `previous` is the prepared folder of the version before.
     """
 
     source: Path
@@ -66,7 +87,192 @@ class Drafted:
 def prepare(options: Options, teller: Teller) -> Prepared | Drafted:
     """Draft the schema of a file, or turn the file into the files of a listing.
 
+    The file is read twice: once to check every value and count, once to write. Nothing appears under its name before
+    everything is written, so that an interrupted run can be repeated. Equal input and options give equal bytes.
+
     Raises:
         InputError: one line that says what is wrong, in which row and column, and what to do.
+        StateError: another run is writing the same folder.
     """
-    raise NotImplementedError
+    _check(options)
+    path = options.schema or options.out.with_name(options.out.name + ".schema.toml")
+    table = open_table(options.source)
+    if options.schema_only or not path.exists():
+        drafted = _draft(options, table, path, teller)
+        if options.schema_only or not options.accept_draft or drafted.open_points:
+            return drafted
+    plan = read_plan(path)
+    check_columns(plan, table)
+    history = _history(options, plan)
+    teller.doing(f"reading {options.source.name}")
+    before = fingerprint(options.source)
+    plan, constant = _scaled(options, plan, table, teller)
+    counted = Cleaner(plan, table)
+    for rows in _telling(counted, "checked", teller):
+        del rows
+    _check_rows(options.source, plan, counted)
+    _tell_drops(plan, counted, teller)
+    schema = _schema(options, plan, counted.kept, constant)
+    tiers = _tiers(options, plan, teller)
+    with new_folder(options.out) as folder:
+        cleaner = Cleaner(plan, table)
+        with TierWriter(folder, plan, schema, counted.kept, tiers, options.sample_rows) as writer:
+            for rows in _telling(cleaner, "written", teller):
+                writer.write(rows)
+            writer.finish(cleaner)
+        teller.doing("checking that the file did not change, and syncing")
+        if cleaner.counts() != counted.counts() or fingerprint(options.source) != before:
+            raise InputError(f"{shown(options.source)} changed while it was read; run again when nobody writes to it")
+        (folder / SCHEMA).write_bytes(schema.encode())
+        write_json(folder / CARD, card(plan, schema, counted, tiers, history, options.note))
+        write_manifest(folder, plan, schema, writer.block_rows, tiers, before)
+        sync_files(folder)
+    prepared = Prepared.load(options.out)
+    teller.step(
+        f"{prepared.rows:,} records in {len(writer.block_rows)} blocks of {schema.rows} x {schema.columns}, "
+        f"tiers {', '.join(map(str, (0, *prepared.tiers)))}: {shown(options.out)}"
+    )
+    if writer.one_class_blocks and len(writer.block_rows) > 1:
+        teller.step(f"{writer.one_class_blocks} blocks hold one class only; shuffle the rows of the file to mix them")
+    return prepared
+
+
+def _check(options: Options) -> None:
+    if not set(options.tiers) <= set(TIERS):
+        raise InputError(f"tiers {quoted(options.tiers)}: tiers with files are 1 to 5")
+    if options.block_rows is not None and not is_capacity(options.block_rows):
+        raise InputError(f"{quoted(options.block_rows)} rows are no capacity class; use 32, 64, 128, ...")
+    if options.sample_rows < 1:
+        raise InputError(f"a sample of {options.sample_rows} rows is none; leave tier 1 out instead")
+    if not options.schema_only and os.path.lexists(options.out):
+        raise InputError(f"{shown(options.out)} exists already; remove it or name another folder")
+
+
+def _draft(options: Options, table: TableFile, path: Path, teller: Teller) -> Drafted:
+    if os.path.lexists(path):
+        raise InputError(f"{shown(path)} exists already; edit it, or remove it to have it drafted again")
+    teller.doing(f"looking at {options.source.name}")
+    stem = options.source.stem
+    plan, open_points = draft_plan(
+        table,
+        options.name or (stem if clean_name(stem) else "dataset"),
+        options.label,
+        options.positive,
+        options.identifiers,
+        options.drop,
+        domain=options.domain,
+        licence=options.licence,
+        description=options.description,
+    )
+    if options.public is None and not options.private_scale:
+        count = len(plan.features)
+        open_points.append(f"{count} features have no centre and scale: write them, or name a public file")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(write_plan(plan))
+    for column in plan.columns:
+        if column.role in ("drop", "identifier"):
+            what = "dropped" if column.role == "drop" else "tier 5 only"
+            teller.step(f"column {quoted(column.name)}: {what} ({column.note or 'as asked'})")
+    teller.step(f"schema drafted: {shown(path)}; look it over and run again")
+    return Drafted(path, tuple(open_points))
+
+
+def _scaled(options: Options, plan: Plan, table: TableFile, teller: Teller) -> tuple[Plan, tuple[str, ...]]:
+    """The plan with every centre and scale, and the features that are constant where those were computed."""
+    wanted = [column for column in plan.features if column.scale is None]
+    if not wanted:
+        return plan, ()
+    if options.public is not None:
+        teller.doing(f"centre and scale of {len(wanted)} features from {options.public.name}")
+        found = centres_and_scales(open_table(options.public), wanted)
+    elif options.private_scale:
+        teller.step(
+            f"WARNING: centre and scale of {len(wanted)} features come from the private records: the public schema "
+            "will tell everybody their means and standard deviations"
+        )
+        found = centres_and_scales(table, wanted)
+    else:
+        raise InputError(
+            f"{shown(options.source)}, column {quoted(wanted[0].name)}: no centre and scale ({len(wanted)} features "
+            "have none); write them into the schema, or name a public file"
+        )
+    columns = tuple(
+        replace(column, centre=found[column.name][0], scale=found[column.name][1] or 1.0)
+        if column.name in found
+        else column
+        for column in plan.columns
+    )
+    constant = tuple(column.name for column in wanted if found[column.name][1] == 0)
+    for name in constant:
+        teller.step(f"feature {quoted(name)} is constant, so its scale is 1; check its unit or drop it")
+    return replace(plan, columns=columns), constant
+
+
+def _check_rows(source: Path, plan: Plan, counted: Cleaner) -> None:
+    if counted.kept < MIN_ROWS:
+        raise InputError(
+            f"{shown(source)}: {counted.kept} of {counted.read} records are left; at least {MIN_ROWS} are needed"
+        )
+    classes = plan.label.classes
+    positive = int(counted.class_counts[classes.index(plan.class_names[1])])
+    if positive in (0, counted.kept):
+        one = plan.class_names[1 if positive else 0]
+        raise InputError(
+            f"{shown(source)}, column {quoted(plan.label.name)}: one class only ({quoted(one)}); two are needed"
+        )
+
+
+def _tell_drops(plan: Plan, counted: Cleaner, teller: Teller) -> None:
+    for column in plan.columns:
+        if column.role == "drop":
+            teller.step(f"column {quoted(column.name)}: dropped, as the schema says")
+        elif column.role == "identifier":
+            teller.step(f"column {quoted(column.name)}: an identifier, in tier 5 only")
+        if counted.dropped[column.name]:
+            teller.step(f"{counted.dropped[column.name]:,} rows dropped: {quoted(column.name)} is missing")
+        if counted.filled[column.name] and column.role == "feature":
+            teller.step(f"{counted.filled[column.name]:,} cells of {quoted(column.name)} filled with {column.fill:g}")
+
+
+def _schema(options: Options, plan: Plan, rows: int, constant: tuple[str, ...]) -> Schema:
+    """The public schema. Without a wish, the class is the smallest that holds all rows, up to 2^18 values a block."""
+    most = options.block_rows or MIN_ROWS
+    if options.block_rows is None:
+        while most < min(rows, MAX_ROWS) and 2 * most * (len(plan.features) + 1) <= BLOCK_VALUES:
+            most *= 2
+    if most * len(plan.features) > MAX_VALUES:
+        raise InputError(f"blocks of {most} rows have more than {MAX_VALUES} values; use smaller blocks")
+    features = plan.features
+    centres = tuple(float(column.centre or 0.0) for column in features)
+    scales = tuple(float(column.scale or 1.0) for column in features)
+    names = tuple(column.name for column in features)
+    return Schema(plan.name, names, centres, scales, plan.class_names, most, constant)
+
+
+def _tiers(options: Options, plan: Plan, teller: Teller) -> tuple[int, ...]:
+    tiers = tuple(sorted(set(options.tiers)))
+    if 5 in tiers and not plan.identifiers:
+        teller.step("tier 5 left out: without identifiers it would hold what tier 4 holds")
+        return tuple(tier for tier in tiers if tier != 5)
+    return tiers
+
+
+def _telling(cleaner: Cleaner, what: str, teller: Teller) -> Iterator[Rows]:
+    last = time.monotonic()
+    for rows in cleaner.run():
+        yield rows
+        if time.monotonic() - last > SECONDS_BETWEEN:
+            last = time.monotonic()
+            teller.doing(f"{cleaner.read:,} rows {what}")
+
+
+def _history(options: Options, plan: Plan) -> list[dict[str, object]]:
+    """The versions before this one, from the card of the last."""
+    if options.previous is None:
+        return []
+    before = Prepared.load(options.previous)
+    if before.name != plan.name:
+        raise InputError(f"{shown(options.previous)} is {quoted(before.name)}, not {quoted(plan.name)}")
+    return past_versions(before)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from fedproof.data.block import decode_block
 from fedproof.data.naming import quoted, shown
+from fedproof.data.plan import Plan
 from fedproof.data.schema import MAX_SCHEMA_BYTES, Schema
 from fedproof.errors import InputError
 from fedproof.storage.folders import plain_files
@@ -184,6 +185,34 @@ class Prepared:
             if len(labels) != block.rows:
                 raise InputError(f"{shown(path)} has {len(labels)} rows, {MANIFEST} says {block.rows}; prepare again")
             yield features, labels
+
+
+def block_name(number: int) -> str:
+    """The file of a block, counted from 1."""
+    return f"records-{number:04d}.bin"
+
+
+def write_manifest(
+    folder: Path, plan: Plan, schema: Schema, block_rows: list[int], tiers: tuple[int, ...], source: tuple[str, int]
+) -> None:
+    """Measure what lies in a folder and write its manifest."""
+    blocks = [FileEntry.of(folder / BLOCKS / block_name(number)) for number in range(1, len(block_rows) + 1)]
+    document = {
+        "version": VERSION,
+        "name": plan.name,
+        "domain": plan.domain,
+        "licence": plan.licence,
+        "rows": sum(block_rows),
+        "capacity": {"rows": schema.rows, "columns": schema.columns},
+        "schema": schema.digest.hex(),
+        "blocks": [entry.document() | {"rows": rows} for entry, rows in zip(blocks, block_rows, strict=True)],
+        "files": {
+            str(tier): [FileEntry.of(path).document() for path in plain_files(folder / f"tier{tier}").values()]
+            for tier in tiers
+        },
+        "source": {"sha256": source[0], "size": source[1]},
+    }
+    (folder / MANIFEST).write_text(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -15,3 +15,11 @@ MAX_LINE_BYTES = 1 << 20
 
 MAX_MAGNITUDE = 1e100
 """A larger value is a damaged file, and its square would overflow the scale of its column."""
+
+MAX_STREAMED_BYTES = 64 << 30
+MAX_STREAMED_ROWS = 1 << 27
+"""What `prepare` takes, which holds one batch of rows at a time."""
+
+BATCH_CELLS = 1 << 19
+MAX_BATCH_ROWS = 1 << 16
+"""Cells of a file, and rows, that are in memory at once while it is streamed."""

@@ -61,14 +61,15 @@ class NumberColumns:
     def _locate(self) -> NoReturn:
         """Name the first cell of the chunk that is not a finite number."""
         for index, cell in enumerate(self._cells):
-            problem = _problem(cell.strip(" \t"))
+            problem = number_problem(cell.strip(" \t"))
             if problem:
                 row, column = divmod(index, len(self._names))
                 raise fault(self._path, self._rows[row], problem, self._names[column])
         raise AssertionError("a chunk was refused although each cell is a number")
 
 
-def _problem(cell: str) -> str | None:
+def number_problem(cell: str) -> str | None:
+    """What keeps a stripped cell from being a finite number, and what to do; None when nothing does."""
     if cell.strip().lower() in MISSING:
         return "the value is missing; fill it, or remove the row or the column"
     if INFINITY.fullmatch(cell):

@@ -107,12 +107,18 @@ def disk_errors(out: Path) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names durable."""
+    """Make names durable; of a file, its content."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_files(folder: Path) -> None:
+    """Make the content of every file below a folder durable, and their names."""
+    for path in sorted(folder.rglob("*")):
+        sync_folder(path)
 
 
 def _empty(folder: Path) -> None:
