@@ -17,8 +17,10 @@ from fedproof.ledger.market_types import words
 from fedproof.proving.transcript import spend_signal
 
 _NOBODY = "0x" + "0" * 40
-_DEPOSIT_GAS = 1_200_000  # more than a deposit takes at the greatest depth
-_SPEND_GAS = 2_000_000  # more than a spend takes at the greatest depth
+DEPOSIT_GAS = 1_200_000
+"""More than a deposit takes at the greatest depth."""
+SPEND_GAS = 2_000_000
+"""More than a spend takes at the greatest depth."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,23 @@ class Vault:
 
     def deposit(self, sender: Account, amount: int, owner: int, unlock_epoch: int) -> Deposited:
         """Allows the vault to take `amount` where needed, and locks it."""
+        self.allow(sender, amount)
+        call = self.deposit_call(amount, owner, unlock_epoch)
+        receipt = self.chain.transact(call, sender, self.gas(DEPOSIT_GAS))
+        return Deposited.of(receipt.event("Deposited"))
+
+    def gas(self, most: int) -> int | None:
+        """The gas to send with, or None to estimate it.
+
+        Estimating runs the hashes three times over, which takes the embedded chain seconds.
+        """
+        return most if self.chain.is_development else None
+
+    def allow(self, sender: Account, amount: int) -> None:
+        """Allows the vault to take `amount` from the sender, where it may not already."""
         allowed = self.chain.call(self.token.functions.allowance(sender.address, self.address))
         if allowed < amount:
             self.chain.transact(self.token.functions.approve(self.address, amount), sender)
-        # Estimating runs the hashes three times over, which takes the embedded chain seconds.
-        gas = _DEPOSIT_GAS if self.chain.is_development else None
-        receipt = self.chain.transact(self.deposit_call(amount, owner, unlock_epoch), sender, gas)
-        return Deposited.of(receipt.event("Deposited"))
 
     def spend_signal(self, recipient: str | None, memo: bytes) -> int:
         """What a spend proof says beside its notes: who gets a withdrawal, and the memo."""
@@ -136,8 +148,8 @@ class Vault:
 
     def spend(self, sender: Account, public: Sequence[int], recipient: str | None, memo: bytes, proof: bytes) -> Spent:
         """Spends two notes; anybody may send it."""
-        gas = _SPEND_GAS if self.chain.is_development else None
-        receipt = self.chain.transact(self.spend_call(public, recipient, memo, proof), sender, gas)
+        call = self.spend_call(public, recipient, memo, proof)
+        receipt = self.chain.transact(call, sender, self.gas(SPEND_GAS))
         return Spent.of(receipt.event("Spent"))
 
     def is_spent(self, nullifier: int) -> bool:
@@ -148,14 +160,14 @@ class Vault:
         """Number of notes."""
         return int(self.chain.call(self.contract.functions.size()))
 
-    def deposits(self, from_block: int = 0) -> list[Deposited]:
+    def deposits(self, from_block: int = 0, to_block: int | None = None) -> list[Deposited]:
         """All deposits in order."""
-        found = [Deposited.of(event) for event in self.chain.events(self.contract, "Deposited", from_block)]
+        found = [Deposited.of(event) for event in self.chain.events(self.contract, "Deposited", from_block, to_block)]
         return sorted(found, key=lambda each: each.leaf_index)
 
-    def spends(self, from_block: int = 0) -> list[Spent]:
+    def spends(self, from_block: int = 0, to_block: int | None = None) -> list[Spent]:
         """All spends in order."""
-        found = [Spent.of(event) for event in self.chain.events(self.contract, "Spent", from_block)]
+        found = [Spent.of(event) for event in self.chain.events(self.contract, "Spent", from_block, to_block)]
         return sorted(found, key=lambda each: each.leaf_index)
 
     def growth(self) -> list[Deposited | Spent]:
@@ -164,7 +176,8 @@ class Vault:
         Raises:
             LedgerError: the node leaves out events, so that the tree cannot be rebuilt.
         """
-        found: list[Deposited | Spent] = [*self.deposits(), *self.spends()]
+        last = self.chain.block_number()  # one block for all, or what comes between two questions looks like a gap
+        found: list[Deposited | Spent] = [*self.deposits(0, last), *self.spends(0, last)]
         found.sort(key=lambda each: each.leaf_index)
         expected = 0
         for each in found:
@@ -172,7 +185,7 @@ class Vault:
                 break
             expected += len(each.leaves)
         else:
-            if expected >= self.size():
+            if expected >= int(self.chain.call(self.contract.functions.size(), block=last)):
                 return found
         raise LedgerError("the node left out deposits or spends: ask one that keeps all logs")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,15 +14,17 @@ from fedproof.errors import ProofError, SealingError, StateError
 from fedproof.learning import sgd
 from fedproof.learning.fixed import Int
 from fedproof.ledger import Account
-from fedproof.ledger.market_types import AccessGranted
+from fedproof.ledger.market_types import AccessGranted, DatasetMinted
 from fedproof.nodes.params import TIER_TRAINING, Deployment
+from fedproof.nodes.provider import RECORDS
 from fedproof.nodes.state import StateFile
+from fedproof.nodes.wallet import Wallet
 from fedproof.proving.linked import prove_plain
 from fedproof.proving.r1cs import FrArray
-from fedproof.sealing import Grant, KeyPair, open_records, open_tier_key
-from fedproof.statements.eligibility import EligibilityStatement, EligibilityWitness
-from fedproof.statements.notes import LeanImt, Note, new_secret, nullifier_of, owner_of
+from fedproof.sealing import Grant, KeyPair, TierKey, open_tier_key
+from fedproof.statements.eligibility import EligibilityStatement
 from fedproof.statements.vectors import dataset_vector
+from fedproof.storage.bundle import open_tier
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,9 +47,9 @@ class Holder:
         self.deployment = deployment
         self.account = account
         self.state = state
-        if state.get("secret") is None:
-            state.put(secret=hex(new_secret()), hpke=KeyPair.generate().private.hex(), notes=[])
-        self._secret = int(state.get("secret"), 16)
+        if state.get("hpke") is None:
+            state.put(hpke=KeyPair.generate().private.hex())
+        self.wallet = Wallet(deployment.market, deployment.keys["spend"], account, state)
         self._hpke = KeyPair.from_private_bytes(bytes.fromhex(state.get("hpke")))
 
     @property
@@ -55,37 +59,21 @@ class Holder:
 
     def lock(self, amount: int, unlock_epoch: int) -> None:
         """Lock tokens in a note of this holder."""
-        market = self.deployment.market
-        note = market.vault.deposit(self.account, amount, owner_of(self._secret), unlock_epoch)
-        self.state.put(notes=[*self.state.get("notes"), note.leaf_index])
+        self.wallet.deposit(amount, unlock_epoch)
 
     def prove_eligibility(self, dataset_id: int, tier: int, duration: int) -> tuple[bytes, list[int]]:
         """An eligibility proof for this account and HPKE key, with its public inputs.
+
+        The richest four locked notes count together, whether they were deposited or paid to this holder.
 
         Raises:
             ProofError: the locked notes do not reach the tier's threshold.
         """
         market = self.deployment.market
         terms = market.eligibility_terms(dataset_id, self.account.address, tier, duration, self.hpke_public)
-        tree = LeanImt(market.vault.leaves())
-        mine = set(self.state.get("notes"))
-        notes = [
-            Note(event.owner, event.amount, event.unlock_epoch, event.leaf_index)
-            for event in market.vault.deposits()
-            if event.leaf_index in mine and event.unlock_epoch > terms.epoch
-        ]
-        chosen = sorted(notes, key=lambda note: -note.amount)[:4]
-        witness = EligibilityWitness(
-            secret=self._secret,
-            notes=chosen,
-            proofs=[tree.proof(note.nonce) for note in chosen],
-            root=tree.root,
-            scope=terms.scope,
-            threshold=terms.threshold,
-            signal=terms.signal,
-            epoch=terms.epoch,
-        )
-        return prove_plain(self.deployment.keys["eligibility"], EligibilityStatement(), witness)
+        statement = EligibilityStatement()
+        witness = self.wallet.eligibility(terms, statement.notes)
+        return prove_plain(self.deployment.keys["eligibility"], statement, witness)
 
     def request_access(self, dataset_id: int, duration: int, tier: int = TIER_TRAINING) -> AccessGranted:
         """Prove eligibility and take the grant."""
@@ -96,7 +84,7 @@ class Holder:
     ) -> AccessGranted:
         """Send an eligibility proof; the registry verifies it, burns the nullifier and records the grant."""
         root, scope, nullifier = public[:3]
-        if nullifier != nullifier_of(self._secret, scope):
+        if nullifier != self.wallet.nullifier(scope):
             raise ProofError("the proof carries another nullifier than this holder's")
         market = self.deployment.market
         return market.access_dataset(
@@ -129,8 +117,7 @@ class Holder:
             version,
         )
         key = open_tier_key(self._hpke, delivered[-1].sealed_key, context)
-        sealed = d.store.get(listing.terms.sealed_files[tier].hex())
-        records = Records.decode(b"".join(open_records(key, listing.commitment, [sealed])))
+        records = self._records(key, listing)
         records.check_schema(Schema.decode(d.store.get(listing.terms.schema.hex())))
         features, mask, labels = sgd.pad(d.spec, records.features, np.asarray(records.labels))
         blinding = _core.fr_from_bytes(records.blinding)
@@ -139,3 +126,10 @@ class Holder:
                 f"dataset {dataset_id}: the sealed records are not the listed ones; do not train on them"
             )
         return OpenedDataset(dataset_id, records.rows, features, mask, labels, blinding, listing.commitment)
+
+    def _records(self, key: TierKey, listing: DatasetMinted) -> Records:
+        """The records of the first block, out of the bundle of Tier 3."""
+        index, name = listing.terms.sealed_files[TIER_TRAINING].hex(), RECORDS.format(1)
+        with tempfile.TemporaryDirectory(dir=self.state.folder) as folder:
+            opened = open_tier(self.deployment.store, key, listing.commitment, index, Path(folder), [name])
+            return Records.decode(opened[0].read_bytes())

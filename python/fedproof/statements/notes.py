@@ -59,7 +59,7 @@ class Note:
         owner: `owner_of(secret)`.
         amount: base units of the token, below 2^128.
         unlock_epoch: the first epoch in which the note no longer counts, below 2^32.
-        nonce: the vault's number for the note, never given twice.
+        nonce: never given twice: the vault's number for a deposit, or `output_nonce`, which its owner keeps secret.
 
     Raises:
         InputError: a value is out of its range.
@@ -68,7 +68,7 @@ class Note:
     owner: int
     amount: int = field(repr=False)
     unlock_epoch: int
-    nonce: int
+    nonce: int = field(repr=False)
 
     def __post_init__(self) -> None:
         _element(self.owner, "the owner of a note")
