@@ -183,8 +183,11 @@ def enter_market(world: World, number: int, part: Table, schema: Schema, costs: 
 
     teller.doing(f"participant {number}: eligibility proof")
     account = chain.new_account(f"participant-{number}")
-    holder = Holder(d, account, world.state("participant", f"participant-{number}"))
-    _fund(world, account, sum(NOTES) + BOND)
+    # Deposits come from an account of their own: the chain does not show whose deposit backs the grant.
+    depositor = chain.new_account(f"participant-{number}-deposits")
+    holder = Holder(d, account, world.state("participant", f"participant-{number}"), depositor)
+    _fund(world, account, BOND)
+    _fund(world, depositor, sum(NOTES))
     for amount in NOTES:
         holder.lock(amount, d.market.vault.current_epoch() + LOCK_EPOCHS)
     begun = time.perf_counter()

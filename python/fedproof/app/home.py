@@ -35,6 +35,7 @@ from fedproof.storage import BlobStore
 
 VERSION = 1
 OPERATOR = "operator"
+DEPOSITOR = "-deposits"
 _FIELDS = {"version", "chain_id", "rpc", "store", "contracts"}
 
 
@@ -130,6 +131,13 @@ class Home:
         if not self.chain.is_development:
             raise InputError(f"{file} is missing: put the private key of {name} there, in 64 hexadecimal digits")
         return self.chain.new_account(name)
+
+    def depositor(self, name: str) -> Account:
+        """The account that an identity deposits and spends notes from.
+
+        Another than the one that takes grants: an observer would else read off the chain whose deposit backs a grant.
+        """
+        return self.account(f"{name}{DEPOSITOR}")
 
     def state(self, name: str, folder: str, role: str) -> StateFile:
         """The private state of an identity in a folder of its own, for one role."""

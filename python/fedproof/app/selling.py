@@ -10,7 +10,6 @@ from fedproof.app.home import OPERATOR, Home
 from fedproof.app.prepared import Prepared
 from fedproof.app.telling import Teller
 from fedproof.errors import InputError
-from fedproof.ledger import Account
 from fedproof.ledger.market_types import TIERS, DatasetMinted
 from fedproof.nodes.offering import Block, Offering
 from fedproof.nodes.params import ListingKit
@@ -130,7 +129,7 @@ def fund(home: Home, name: str, amount: int) -> str:
     held = int(market.chain.call(market.token.functions.balanceOf(operator.address)))
     if amount > held:
         raise InputError(f"the operator holds {show_tokens(held)} tokens, fewer than {show_tokens(amount)}")
-    receiver: Account = home.account(name)
+    receiver = home.account(name)
     return market.chain.transact(market.token.functions.transfer(receiver.address, amount), operator).tx_hash
 
 

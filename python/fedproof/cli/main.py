@@ -12,6 +12,10 @@ import click
 from rich.console import Console
 
 from fedproof import __version__
+from fedproof.cli.access import access
+from fedproof.cli.dataset import dataset
+from fedproof.cli.market import market
+from fedproof.cli.notes import notes
 from fedproof.errors import FedproofError
 
 INTERNAL_ERROR = 70
@@ -135,6 +139,12 @@ def verify(run_folder: Path, as_json: bool, quiet: bool) -> None:
     else:
         lines = [] if quiet else [f"ok    {check}" for check in audit.checks]
         click.echo("\n".join([*lines, f"The run checks out: {len(audit.checks)} checks, no secret used."]))
+
+
+cli.add_command(market)
+cli.add_command(dataset)
+cli.add_command(access)
+cli.add_command(notes)
 
 
 def main() -> NoReturn:

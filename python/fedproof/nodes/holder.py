@@ -41,21 +41,33 @@ class OpenedDataset:
 
 
 class Holder:
-    """The marketplace side of a participant."""
+    """The marketplace side of a participant.
 
-    def __init__(self, deployment: Deployment, account: Account, state: StateFile) -> None:
+    Args:
+        account: takes the grants. depositor: deposits and spends notes; by default the same account, and then the chain
+            shows whose deposit may back a grant.
+    """
+
+    def __init__(
+        self, deployment: Deployment, account: Account, state: StateFile, depositor: Account | None = None
+    ) -> None:
         self.deployment = deployment
         self.account = account
         self.state = state
         if state.get("hpke") is None:
             state.put(hpke=KeyPair.generate().private.hex())
-        self.wallet = Wallet(deployment.market, deployment.keys["spend"], account, state)
+        self.wallet = Wallet(deployment.market, deployment.keys["spend"], depositor or account, state)
         self._hpke = KeyPair.from_private_bytes(bytes.fromhex(state.get("hpke")))
 
     @property
     def hpke_public(self) -> bytes:
         """The HPKE key that grants are sealed to."""
         return self._hpke.public
+
+    @property
+    def hpke_keys(self) -> KeyPair:
+        """The key pair that grants are sealed to."""
+        return self._hpke
 
     def lock(self, amount: int, unlock_epoch: int) -> None:
         """Lock tokens in a note of this holder."""

@@ -1,0 +1,193 @@
+"""What a data user does with a marketplace home: hold notes, prove eligibility, and open what a grant opens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedproof.app.amounts import show_tokens
+from fedproof.app.home import Home
+from fedproof.app.telling import Teller
+from fedproof.errors import InputError, StateError
+from fedproof.learning.fixed import TrainingSpec
+from fedproof.ledger.market_types import TIERS, AccessGranted
+from fedproof.nodes.grantee import check_records, delivered_access, open_files
+from fedproof.nodes.holder import Holder
+from fedproof.nodes.params import TIER_TRAINING, Deployment
+from fedproof.nodes.wallet import Wallet
+
+
+def wallet_of(home: Home, name: str) -> Wallet:
+    """The notes of an identity. Its deposits come from an account of their own, apart from the one that takes grants."""
+    return Wallet(home.market, home.note_keys()["spend"], home.depositor(name), home.state(name, "notes", "holder"))
+
+
+def holder_of(home: Home, name: str, dataset_id: int) -> Holder:
+    """The holder's node of an identity, for a dataset's capacity class."""
+    shape = home.market.capacity_class(home.market.dataset(dataset_id).class_id)
+    srs, listing = home.listing_keys(shape.rows, shape.columns)
+    spec = TrainingSpec(shape.rows, shape.columns)
+    keys = {**home.note_keys(), "listing": listing}
+    class_id = home.market.dataset(dataset_id).class_id
+    deployment = Deployment(home.market, home.store, srs, spec, class_id, keys)
+    return Holder(deployment, home.account(name), home.state(name, "notes", "holder"), home.depositor(name))
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where an identity stands with a dataset. `delivered` is the newest version whose key it has, 0 for none."""
+
+    dataset_id: int
+    tier: int
+    expiry: int
+    seconds_left: int
+    delivered: int
+    version: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For scripts."""
+        return {
+            "dataset": self.dataset_id,
+            "tier": self.tier,
+            "expiry": self.expiry,
+            "seconds_left": self.seconds_left,
+            "running": self.seconds_left > 0,
+            "key_of_version": self.delivered,
+            "version": self.version,
+        }
+
+
+def request(
+    home: Home, name: str, dataset_id: int, tier: int, duration: int, teller: Teller, *, extend: bool = False
+) -> AccessGranted:
+    """Prove eligibility and take a grant, or extend the one of this tier; the tier's price is paid with it.
+
+    Raises:
+        InputError: there is a grant already and `extend` is not set, or the other way round; no such tier.
+        ProofError: the locked notes do not reach the threshold.
+        ContractRejected: the registry refused.
+    """
+    market = home.market
+    if not 1 <= tier < TIERS:
+        raise InputError(f"there is no tier {tier} to ask for: tiers are 1 to {TIERS - 1}, and tier 0 is free")
+    offered = market.dataset(dataset_id)
+    if not offered.thresholds[tier]:
+        open_tiers = [str(t) for t in range(1, TIERS) if offered.thresholds[t]]
+        raise InputError(f"dataset {dataset_id} does not offer tier {tier}; it offers {', '.join(open_tiers)}")
+    known = market.grant(dataset_id, home.account(name).address, tier).expiry
+    if known and not extend:
+        raise InputError(f"{name} has had a grant of tier {tier} of dataset {dataset_id}; use: fedproof access extend")
+    if extend and not known:
+        raise InputError(f"{name} has no grant of tier {tier} of dataset {dataset_id}; use: fedproof access request")
+    holder = holder_of(home, name, dataset_id)
+    teller.doing("proving eligibility")
+    granted = holder.request_access(dataset_id, duration, tier)
+    paid = f", {show_tokens(granted.price)} tokens paid" if granted.price else ""
+    teller.step(f"dataset {dataset_id}: tier {tier} {'extended' if extend else 'granted'}, no balance shown{paid}")
+    return granted
+
+
+def status(home: Home, name: str, dataset_id: int | None = None) -> list[Status]:
+    """Where an identity stands, for each dataset and tier of which it has had a grant."""
+    market, address = home.market, home.account(name).address
+    filters = {"grantee": address} if dataset_id is None else {"grantee": address, "datasetId": dataset_id}
+    now = market.chain.timestamp()
+    latest = {(grant.dataset_id, grant.tier): grant for grant in market.grants(**filters)}
+    keys: dict[tuple[int, int], int] = {}
+    for delivered in market.deliveries(**filters):
+        place = (delivered.dataset_id, delivered.tier)
+        keys[place] = max(keys.get(place, 0), delivered.version)
+    return [
+        Status(
+            dataset_id=found,
+            tier=tier,
+            expiry=grant.expiry,
+            seconds_left=max(0, grant.expiry - now),
+            delivered=keys.get((found, tier), 0),
+            version=market.dataset(found).version,
+        )
+        for (found, tier), grant in sorted(latest.items())
+    ]
+
+
+def open_granted(
+    home: Home,
+    name: str,
+    dataset_id: int,
+    out: Path,
+    teller: Teller,
+    tier: int | None = None,
+    version: int | None = None,
+) -> dict[str, Any]:
+    """Open the files of a grant into a folder, and check the records against the chain.
+
+    Raises:
+        StateError: no key was delivered yet.
+        SealingError, StorageError: something is not what was listed.
+    """
+    holder = holder_of(home, name, dataset_id)
+    access = delivered_access(home.market, home.account(name).address, holder.hpke_keys, dataset_id, version)
+    teller.doing("opening files")
+    opened = open_files(home.store, access, out, tier)
+    rows = None
+    if TIER_TRAINING in opened:
+        rows = check_records(
+            home.market, home.store, holder.deployment.srs, access.listing, out / f"tier{TIER_TRAINING}"
+        )
+        teller.step(f"{rows} records are those that the chain committed to")
+    return {
+        "dataset": dataset_id,
+        "version": access.listing.version,
+        "tier": access.tier,
+        "records_checked": rows,
+        "files": {str(found): [str(path) for path in paths] for found, paths in opened.items()},
+    }
+
+
+def balance(home: Home, name: str) -> dict[str, Any]:
+    """What an identity holds: tokens of its two accounts, and its notes."""
+    token, chain = home.market.token, home.chain
+    holdings = wallet_of(home, name).holdings()
+    unlocked = holdings.unlocked()
+    return {
+        "identity": name,
+        "address": home.account(name).address,
+        "tokens": show_tokens(int(chain.call(token.functions.balanceOf(home.account(name).address)))),
+        "depositor": home.depositor(name).address,
+        "depositor_tokens": show_tokens(int(chain.call(token.functions.balanceOf(home.depositor(name).address)))),
+        "epoch": holdings.epoch,
+        "note_address": str(wallet_of(home, name).address),
+        "notes": [
+            {
+                "tokens": show_tokens(own.amount),
+                "unlock_epoch": own.note.unlock_epoch,
+                "unlocked": own in unlocked,
+            }
+            for own in holdings.notes
+        ],
+    }
+
+
+def lock_until(home: Home, epochs: int) -> int:
+    """The epoch so many epochs from now.
+
+    Raises:
+        InputError: none.
+    """
+    if epochs < 1:
+        raise InputError("lock for at least one epoch: a note that is not locked beyond this one counts for nothing")
+    return home.market.vault.current_epoch() + epochs
+
+
+def pass_time(home: Home, seconds: int) -> int:
+    """Move the clock of a development chain; returns its new time.
+
+    Raises:
+        StateError: the chain is not for development.
+    """
+    if not home.chain.is_development:
+        raise StateError("time passes by itself on this chain")
+    home.chain.dev.set_next_timestamp(home.chain.timestamp() + seconds)
+    home.chain.dev.mine(1)
+    return home.chain.timestamp()
