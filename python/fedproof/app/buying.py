@@ -12,6 +12,7 @@ from fedproof.app.telling import Teller
 from fedproof.errors import InputError, StateError
 from fedproof.learning.fixed import TrainingSpec
 from fedproof.ledger.market_types import TIERS, AccessGranted
+from fedproof.ledger.vault import Deposited
 from fedproof.nodes.grantee import check_records, delivered_access, open_files
 from fedproof.nodes.holder import Holder
 from fedproof.nodes.params import TIER_TRAINING, Deployment
@@ -19,7 +20,7 @@ from fedproof.nodes.wallet import Wallet
 
 
 def wallet_of(home: Home, name: str) -> Wallet:
-    """The notes of an identity. Its deposits come from an account of their own, apart from the one that takes grants."""
+    """The notes of an identity; deposits come from an account apart from the one that takes grants."""
     return Wallet(home.market, home.note_keys()["spend"], home.depositor(name), home.state(name, "notes", "holder"))
 
 
@@ -178,6 +179,22 @@ def lock_until(home: Home, epochs: int) -> int:
     if epochs < 1:
         raise InputError("lock for at least one epoch: a note that is not locked beyond this one counts for nothing")
     return home.market.vault.current_epoch() + epochs
+
+
+def deposit(home: Home, name: str, amount: int, epochs: int) -> Deposited:
+    """Lock tokens of an identity's deposit account in a note for so many epochs.
+
+    Raises:
+        InputError: the account does not have so many.
+    """
+    token = home.market.token.functions
+    held = int(home.chain.call(token.balanceOf(home.depositor(name).address)))
+    if held < amount:
+        raise InputError(
+            f"the deposit account of {name} holds {show_tokens(held)} tokens, fewer than {show_tokens(amount)}; "
+            f"give it some: fedproof market fund {name} TOKENS --deposits"
+        )
+    return wallet_of(home, name).deposit(amount, lock_until(home, epochs))
 
 
 def pass_time(home: Home, seconds: int) -> int:

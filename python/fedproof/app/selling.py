@@ -119,8 +119,11 @@ def answer_grants(home: Home, name: str, teller: Teller) -> list[dict[str, Any]]
     return out
 
 
-def fund(home: Home, name: str, amount: int) -> str:
+def fund(home: Home, name: str, amount: int, *, deposits: bool = False) -> str:
     """Give tokens of the operator to an identity, as a sale of tokens would; for trying things out.
+
+    Args:
+        deposits: to the account that deposits notes, not to the one that takes grants and pays prices.
 
     Raises:
         InputError: the operator does not have so many.
@@ -129,7 +132,7 @@ def fund(home: Home, name: str, amount: int) -> str:
     held = int(market.chain.call(market.token.functions.balanceOf(operator.address)))
     if amount > held:
         raise InputError(f"the operator holds {show_tokens(held)} tokens, fewer than {show_tokens(amount)}")
-    receiver = home.account(name)
+    receiver = home.depositor(name) if deposits else home.account(name)
     return market.chain.transact(market.token.functions.transfer(receiver.address, amount), operator).tx_hash
 
 

@@ -30,23 +30,28 @@ def init(home_folder: Path | None, rpc: str | None, store: str | None, as_json: 
     with progress(quiet) as terminal:
         Home.create(folder, terminal, rpc, store)
     show(
-        as_json, {"home": str(folder)}, [f"{folder} is ready; give an identity tokens: fedproof market fund NAME 5000"]
+        as_json,
+        {"home": str(folder)},
+        [f"{folder} is ready; give an identity tokens: fedproof market fund NAME 5000 --deposits"],
     )
 
 
 @market.command()
 @click.argument("name")
 @click.argument("tokens")
+@click.option(
+    "--deposits", is_flag=True, help="To the account that deposits notes, apart from the one that takes grants."
+)
 @home_options
-def fund(name: str, tokens: str, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
+def fund(name: str, tokens: str, deposits: bool, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
     """Give an identity tokens of the operator, as a sale would."""
     from fedproof.app.amounts import parse_tokens
     from fedproof.app.selling import fund as give
 
     amount = parse_tokens(tokens)
     with opened(home_folder, quiet) as (home, _):
-        tx = give(home, name, amount)
-        address = home.account(name).address
+        tx = give(home, name, amount, deposits=deposits)
+        address = (home.depositor(name) if deposits else home.account(name)).address
     show(as_json, {"identity": name, "address": address, "tokens": tokens, "tx": tx}, [f"{name} got {tokens} tokens"])
 
 

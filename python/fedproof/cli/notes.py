@@ -45,10 +45,11 @@ def balance(name: str, home_folder: Path | None, as_json: bool, quiet: bool) -> 
 def deposit(tokens: str, epochs: int, name: str, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
     """Lock tokens in a note. The amount shows here, and never again."""
     from fedproof.app.amounts import parse_tokens
-    from fedproof.app.buying import lock_until, wallet_of
+    from fedproof.app.buying import deposit as run
 
+    amount = parse_tokens(tokens)
     with opened(home_folder, quiet) as (home, terminal):
-        made = wallet_of(home, name).deposit(parse_tokens(tokens), lock_until(home, epochs))
+        made = run(home, name, amount, epochs)
         terminal.step(f"{tokens} tokens locked until epoch {made.unlock_epoch}")
     show(as_json, {"unlock_epoch": made.unlock_epoch, "tx": made.tx_hash}, [f"locked until epoch {made.unlock_epoch}"])
 
