@@ -45,7 +45,8 @@ else:
     else:
         assert sum(len(labels) for _, labels in Prepared.load(folder / "out").blocks())
 seconds = time.perf_counter() - started
-print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps([seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
 """
 STEPS = ("draft", "prepare", "blocks", "seal", "open")
 GROUP = 50_000
@@ -85,9 +86,14 @@ def main() -> None:
             for step in STEPS:
                 command = [sys.executable, "-c", STEP, step, str(folder), str(source)]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-                seconds, peak = json.loads(done.stdout)
+                seconds, busy, peak = json.loads(done.stdout)
                 name = f"{step}, {chosen.rows:,} x {chosen.columns}, {source.suffix[1:]}"
-                figures += [Figure(name, "s", [seconds]), Figure(f"{name}: peak", "MiB", [peak], at_most=2048)]
+                figures += [
+                    Figure(name, "s", [seconds]),
+                    Figure(f"{name}: processor", "s", [busy]),
+                    Figure(f"{name}: peak", "MiB", [peak], at_most=2048),
+                ]
+                print(f"{name}: {seconds:.1f} s, {peak:.0f} MiB", file=sys.stderr)
     show(figures, chosen.json)
 
 
