@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from fedproof import __version__
+from fedproof.cli import sales  # noqa: F401  # adds its commands to `dataset`
 from fedproof.cli.access import access
 from fedproof.cli.dataset import dataset
 from fedproof.cli.market import market

@@ -29,19 +29,14 @@ def init(home_folder: Path | None, rpc: str | None, store: str | None, as_json: 
     folder = home_folder or default_home()
     with progress(quiet) as terminal:
         Home.create(folder, terminal, rpc, store)
-    show(
-        as_json,
-        {"home": str(folder)},
-        [f"{folder} is ready; give an identity tokens: fedproof market fund NAME 5000 --deposits"],
-    )
+    lines = [f"{folder} is ready; give an identity tokens: fedproof market fund NAME 5000 --deposits"]
+    show(as_json, {"home": str(folder)}, lines)
 
 
 @market.command()
 @click.argument("name")
 @click.argument("tokens")
-@click.option(
-    "--deposits", is_flag=True, help="To the account that deposits notes, apart from the one that takes grants."
-)
+@click.option("--deposits", is_flag=True, help="To the account that deposits notes; another takes grants.")
 @home_options
 def fund(name: str, tokens: str, deposits: bool, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
     """Give an identity tokens of the operator, as a sale would."""
@@ -64,3 +59,18 @@ def classes(home_folder: Path | None, as_json: bool, quiet: bool) -> None:
         found = [(number, home.market.capacity_class(number)) for number in range(1, count + 1)]
     document = [{"class": n, "rows": c.rows, "columns": c.columns, "closed": c.closed} for n, c in found]
     show(as_json, document, [f"{n}  {c.rows} rows x {c.columns} columns{'  closed' * c.closed}" for n, c in found])
+
+
+@market.command()
+@click.argument("duration")
+@home_options
+def wait(duration: str, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
+    """Move the clock of a development chain: locks run out and grants end."""
+    from fedproof.app.amounts import parse_duration
+    from fedproof.app.buying import pass_time
+
+    seconds = parse_duration(duration)
+    with opened(home_folder, quiet) as (home, _):
+        now = pass_time(home, seconds)
+        epoch = home.market.vault.current_epoch()
+    show(as_json, {"time": now, "epoch": epoch}, [f"chain time {now}, epoch {epoch}"])
