@@ -14,6 +14,7 @@ from fedproof.data.numbers import MISSING, number_problem
 
 BOOLEANS: Final = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 MISSING_TEXT: Final = frozenset({"", "nan"})
+LONGEST_MISSING: Final = 3
 NOT_FINITE: Final = f"the value is infinite or beyond {MAX_MAGNITUDE:g}; correct it or remove the row"
 
 
@@ -103,5 +104,8 @@ def check_kind(path: Path, rows: Sequence[int], name: str, values: NDArray[np.fl
 
 def to_texts(cells: Sequence[str | None]) -> list[str | None]:
     """Text without white space around it; None for what is missing."""
-    stripped = [None if cell is None else cell.strip() for cell in cells]
-    return [None if cell is None or cell.lower() in MISSING_TEXT else cell for cell in stripped]
+    return [None if cell is None or _is_missing(text := cell.strip()) else text for cell in cells]
+
+
+def _is_missing(text: str) -> bool:
+    return len(text) <= LONGEST_MISSING and text.lower() in MISSING_TEXT
