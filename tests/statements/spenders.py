@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fedproof.statements.notes import LeanImt, MerkleProof, Note, owner_of
-from fedproof.statements.spend import Payment, SpendWitness
+from fedproof.statements.spend import Payment, SpendStatement, SpendWitness
 from tests.statements.holders import EPOCH, OTHER, SECRET, SIGNAL
+from tests.support.soundness import Forger, forged
 
 PAYEE = owner_of(OTHER)
+ATTACKED = SpendStatement(depth=3)
 
 
 def stranger(place: int) -> int:
@@ -61,3 +63,18 @@ def spend_of(
         SECRET, notes, proofs, paid, withdrawn=rest if withdrawn is None else withdrawn, root=root, epoch=epoch
     )
     return replace(witness, signal=SIGNAL)
+
+
+def mine(amount: int = 10, unlock: int = EPOCH - 3, nonce: int = 5) -> Note:
+    return Note(owner_of(SECRET), amount, unlock, nonce)
+
+
+def bits(value: int, width: int) -> list[int]:
+    return [value >> bit & 1 for bit in range(width)]
+
+
+def assigned_public(name: str, value: int, witness: SpendWitness | None = None) -> Forger:
+    """An honest assignment with another value of one public input."""
+    cs = forged(ATTACKED, witness or spending([10, 20], [(4, 2)]))
+    cs.assign(cs.made[name][0], [value])
+    return cs
