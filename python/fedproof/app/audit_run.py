@@ -176,7 +176,6 @@ def check_belonging(market: Marketplace, federation: Federation) -> str:
     for what, getter, address in (
         ("registry", contract.functions.registry(), market.registry.address),
         ("token", contract.functions.token(), market.token.address),
-        ("vault", market.registry.functions.vault(), market.vault.address),
     ):
         require(chain.call(getter) == address, f"the contracts use another {what} than the manifest names")
     epoch = int(chain.call(market.vault.functions.epochLength()))
