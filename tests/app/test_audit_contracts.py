@@ -19,7 +19,7 @@ from fedproof.errors import AuditError
 from fedproof.ledger import Account, Chain, load_artifact
 from tests.app.runs import FinishedRun, replayed
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audit contracts")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass

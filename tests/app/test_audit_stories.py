@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +16,17 @@ from fedproof.app.demo import BOND, _write_public
 from fedproof.app.telling import Silent
 from fedproof.errors import AuditError
 from fedproof.ledger.federation import Stage, Update
+from tests.app.runs import shared_folder
 from tests.app.tampering import Events, Tamper
 from tests.e2e.conftest import Arena, Game, arena, key_cache  # noqa: F401
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audit stories")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass
 class Story:
     """A task that was rejected in, retried, claimed from half-way, and that stalled; beside another one."""
 
-    arena: Arena
-    game: Game
     folder: Path
 
     def audit(self) -> Audit:
@@ -48,7 +49,21 @@ def spoiled(game: Game, number: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def story(arena: Arena) -> Story:  # noqa: F811
+def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """Played once for all test processes of this run: the auditor needs the public folder alone."""
+    home = shared_folder(tmp_path_factory) / "story"
+    home.mkdir(exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "public").exists():
+            played = play(request.getfixturevalue("arena"))
+            shutil.copytree(played / "public", home / "half")
+            (home / "half").rename(home / "public")
+    return Story(home)
+
+
+def play(arena: Arena) -> Path:  # noqa: F811
+    """Everything that can go otherwise than planned; the run folder."""
     world, federation = arena.world, arena.world.federation
     beside = arena.open()  # of the same federation, and never finished
     beside.train(0)
@@ -83,7 +98,7 @@ def story(arena: Arena) -> Story:  # noqa: F811
     federation.refund(world.operator, game.task_id)
     world.task_id = game.task_id
     _write_public(world)
-    return Story(arena, game, world.folder)
+    return world.folder
 
 
 def test_all_that_happened_is_told_and_checks_out(story: Story) -> None:
