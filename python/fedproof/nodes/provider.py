@@ -99,6 +99,7 @@ class Provider:
         """Seal the tier's key to every grantee that has none yet; safe to repeat.
 
         What the chain says was delivered is not sent again, so that a crash between event and answer loses nothing.
+        A grant that ended unanswered is passed over: the registry refuses a key for it, and the others must get theirs.
         """
         d = self.deployment
         dataset = self.dataset
@@ -109,9 +110,10 @@ class Provider:
             (event.grantee, event.tier): event.block_number for event in d.market.deliveries(datasetId=dataset)
         }
         latest = {(grant.grantee, grant.tier): grant for grant in d.market.grants(datasetId=dataset)}
+        now = d.market.chain.timestamp()
         out = []
         for (grantee, tier), grant in latest.items():
-            if last_delivery.get((grantee, tier), -1) >= grant.block_number:
+            if grant.expiry <= now or last_delivery.get((grantee, tier), -1) >= grant.block_number:
                 continue
             context = Grant(
                 d.market.chain.chain_id,
