@@ -119,3 +119,12 @@ def test_only_a_transaction_straight_to_the_contract_is_read(run: FinishedRun) -
     ):
         with pytest.raises(AuditError, match=match):
             direct_call(chain, contract, tx_hash, name, who)
+
+
+def test_calldata_of_no_function_is_refused(run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = run.chain
+    registry = chain.contract_at("DatasetRegistry", run.manifest.contracts["DatasetRegistry"][0])
+    event = chain.events(registry, "DatasetMinted")[0]
+    monkeypatch.setattr(Chain, "transaction_input", lambda *_: bytes(4))
+    with pytest.raises(AuditError, match="is no call of"):
+        direct_call(chain, registry, event.tx_hash, "mintDataset", event.args["provider"])
