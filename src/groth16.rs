@@ -371,7 +371,8 @@ mod tests {
     fn adds_no_row_for_committed_wires() {
         let system = system();
         assert_eq!(system.constraints(), 2 + 2);
-        let key = Key::setup(&system, &Dealer::random(&mut rng()), &mut rng()).unwrap();
+        let mut rng = rng();
+        let key = Key::setup(&system, &Dealer::random(&mut rng), &mut rng).unwrap();
         assert_eq!(key.ark.h_query.len() + 1, 4);
     }
 }

@@ -497,6 +497,21 @@ def test_dealers_differ_and_a_seed_fixes_one() -> None:
         _core.Dealer(b"short")
 
 
+def test_one_seed_gives_unrelated_secrets() -> None:
+    """With delta = alpha, or one delta for two circuits, a proof needs no witness."""
+    seed = b"\x05" * 32
+    srs, dealer = _core.Srs.generate(4, [2], seed), _core.Dealer(seed)
+    circuits = [LINKED.r1cs, random_system(9, PUBLIC, COMMITTED, rows=20)[0].build()]
+    keys = [_core.ProvingKey.setup(r1cs, seed, dealer).verifying_key() for r1cs in circuits]
+    secrets = [srs.g2_power(1), keys[0]["beta_g2"]]
+    secrets += [vk[name] for vk in keys for name in ("delta_g2", "eta_g2")]  # type: ignore[literal-required]
+    assert None not in secrets
+    assert len(set(secrets)) == len(secrets)
+    for vk in keys:
+        for secret in secrets:
+            assert not _core.ec_pairing(_core.g1_neg(vk["alpha_g1"]) + G2 + G1 + secret)
+
+
 def test_the_smallest_circuit_proves() -> None:
     r1cs = System(0, 0, 1).build()
     key = _core.ProvingKey.setup(r1cs)
