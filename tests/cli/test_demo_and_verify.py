@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -19,30 +18,12 @@ from fedproof.app import demo
 from fedproof.cli import main as command_line
 from fedproof.ledger import Chain
 from tests.app.runs import FinishedRun, command
+from tests.cli.conftest import Here
 from tests.cli.test_command import only_line
 
 pytestmark = pytest.mark.slow
 
 WINE = ["--data", "wine", "--positive", "class_1"]
-
-
-Here = Callable[..., CompletedProcess[str]]
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    """The command's entry point in this process: starting one takes longer than most of what it does."""
-
-    def call(*arguments: str) -> CompletedProcess[str]:
-        monkeypatch.setattr("sys.argv", ["fedproof", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        said = capsys.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return CompletedProcess(arguments, code, said.out, said.err)
-
-    return call
 
 
 def rewrite(path: Path, change: Callable[[Any], Any]) -> None:

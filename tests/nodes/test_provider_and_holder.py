@@ -53,7 +53,7 @@ def restarted(node: Any) -> Any:
 
 @pytest.fixture
 def name() -> str:
-    return f"hospital-{next(NAMES)}"
+    return f"clinic-{next(NAMES)}"
 
 
 @pytest.fixture
