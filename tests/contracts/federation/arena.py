@@ -128,7 +128,7 @@ class Arena:
         masked, mask = self.masking(task, player)
         return self.federation.enrol(player.account, task.task_id, player.dataset_id, masked, mask, task.terms)
 
-    def prove(self, task: TaskInfo, player: Player, *, vector: FrArray | None = None, **lies: Any) -> Update:
+    def prove(self, task: TaskInfo, player: Player, /, *, vector: FrArray | None = None, **lies: Any) -> Update:
         """An update with a real proof; `lies` replace items of the transcript that the proof is about."""
         srs, rows = toy.srs(), lies.pop("rows", player.rows)
         u = _core.fr_random(toys.UPDATE) if vector is None else vector
@@ -180,6 +180,7 @@ class Arena:
         task: TaskInfo,
         leader: Account,
         updates: Sequence[Update] | None = None,
+        /,
         *,
         count: int | None = None,
         step: FrArray | None = None,
