@@ -151,3 +151,18 @@ def player_of(arena: Arena, update: Update) -> Player:
 def members(size: int, first: int = 1) -> list[tuple[str, bytes]]:
     """A committee of nobody in particular."""
     return [(f"0x{k:040x}", bytes([k]) * 32) for k in range(first, first + size)]
+
+
+def is_refused(arena: Arena, task: TaskInfo, updates: list[Update], aggregate: Aggregate) -> None:
+    """The round's proofs do not hold."""
+    call = arena.federation.finalize_round_call(task, updates, aggregate)
+    refuses(arena, call, arena.workers[0], "RoundDoesNotVerify")
+
+
+def play(arena: Arena, task: TaskInfo, updates: list[Update]) -> TaskInfo:
+    """The updates are submitted, and the round is frozen."""
+    for player, update in zip(arena.players, updates, strict=False):
+        arena.submit(task, player, update)
+    arena.freeze(task)
+    arena.chain.mine()
+    return arena.now(task)
