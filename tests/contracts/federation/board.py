@@ -166,3 +166,16 @@ def play(arena: Arena, task: TaskInfo, updates: list[Update]) -> TaskInfo:
     arena.freeze(task)
     arena.chain.mine()
     return arena.now(task)
+
+
+def held(arena: Arena) -> int:
+    """What the federation keeps for all tasks: their escrows, and every bond that is in place."""
+    functions, total = arena.federation.contract.functions, 0
+    for task_id in range(1, arena.federation.tasks() + 1):
+        view = arena.chain.call(functions.taskOf(task_id))
+        members = [
+            arena.chain.call(functions.memberOf(task_id, each.participant))
+            for each in arena.federation.enrolments(task_id)
+        ]
+        total += view[20] + view[19] * sum(bonded for *_, bonded in members)
+    return total
