@@ -30,7 +30,7 @@ impl Srs {
     #[pyo3(signature = (size, g2_powers, seed=None))]
     fn generate(py: Python<'_>, size: usize, g2_powers: Vec<usize>, seed: Option<PyBackedBytes>) -> PyResult<Self> {
         run(py, || {
-            Powers::generate(size, &g2_powers, &mut random::rng(seed.as_deref())?).map(Srs)
+            Powers::generate(size, &g2_powers, &mut random::rng_for(b"powers", seed.as_deref())?).map(Srs)
         })
     }
 
@@ -147,7 +147,10 @@ impl Dealer {
     #[new]
     #[pyo3(signature = (seed=None))]
     fn new(seed: Option<PyBackedBytes>) -> PyResult<Self> {
-        Ok(Self(groth16::Dealer::random(&mut random::rng(seed.as_deref())?)))
+        Ok(Self(groth16::Dealer::random(&mut random::rng_for(
+            b"dealer",
+            seed.as_deref(),
+        )?)))
     }
 }
 
@@ -168,7 +171,8 @@ impl ProvingKey {
     ) -> PyResult<Self> {
         let dealer = dealer.as_deref();
         run(py, || {
-            let mut rng = random::rng(seed.as_deref())?;
+            // delta and eta are of one circuit alone, whatever else a seed is used for
+            let mut rng = random::rng_for(&[&b"key"[..], &r1cs.0.digest].concat(), seed.as_deref())?;
             match dealer {
                 Some(dealer) => Key::setup(&r1cs.0, &dealer.0, &mut rng),
                 None => Key::setup(&r1cs.0, &groth16::Dealer::random(&mut rng), &mut rng),
@@ -189,7 +193,9 @@ impl ProvingKey {
     #[pyo3(signature = (r1cs, z, seed=None))]
     fn prove(&self, py: Python<'_>, r1cs: &R1cs, z: FrVec, seed: Option<PyBackedBytes>) -> PyResult<Bytes> {
         run(py, || {
-            let proof = self.0.prove(&r1cs.0, &z.0, &mut random::rng(seed.as_deref())?)?;
+            let proof = self
+                .0
+                .prove(&r1cs.0, &z.0, &mut random::rng_for(b"proof", seed.as_deref())?)?;
             Ok(proof_encode(&proof).into())
         })
     }

@@ -85,16 +85,27 @@ impl<'a> Reader<'a> {
         self.sparse(length, G2_BYTES, decode)
     }
 
-    /// A bitmap of the points that are not at infinity, then those points.
+    /// A bitmap of the points that are not at infinity, then those points. The caller has made sure that `length` is
+    /// justified by the bytes at hand: a point at infinity takes one bit here, but its full size in memory.
     fn sparse<P: AffineRepr>(&mut self, length: usize, size: usize, decode: fn(&[u8]) -> Result<P>) -> Result<Vec<P>> {
         let bitmap = self.take(length.div_ceil(8))?;
-        let present: Vec<usize> = (0..length).filter(|i| bitmap[i / 8] >> (i % 8) & 1 == 1).collect();
+        let is_set = |i: &usize| bitmap[i / 8] >> (i % 8) & 1 == 1;
+        if (length..8 * bitmap.len()).any(|i| is_set(&i)) {
+            return Err(bad(format!("the {} marks points beyond its wires", self.what)));
+        }
+        let present: Vec<usize> = (0..length).filter(is_set).collect();
         let bytes = self.items(present.len(), size)?;
         let points: Vec<P> = bytes
             .par_chunks_exact(size)
             .with_min_len(256)
             .map(decode)
             .collect::<Result<_>>()?;
+        if points.iter().any(AffineRepr::is_zero) {
+            return Err(bad(format!(
+                "the {} lists a point at infinity as a finite one",
+                self.what
+            )));
+        }
         let mut all = vec![P::zero(); length];
         for (slot, point) in present.into_iter().zip(points) {
             all[slot] = point;

@@ -131,6 +131,9 @@ impl Key {
 
     /// `rng` draws tau.
     fn setup_with(system: &System, trapdoor: &Trapdoor, rng: &mut ChaCha20Rng) -> Result<Self> {
+        if system.shape.wires > system.matrices.iter().map(|matrix| matrix.cols.len()).sum() {
+            return Err(bad("there are more wires than entries, so some stand in no constraint"));
+        }
         let Trapdoor {
             alpha,
             beta,
@@ -154,6 +157,9 @@ impl Key {
             return Err(bad(format!(
                 "committed wire {j} stands in no constraint, so the commitment cannot bind it"
             )));
+        }
+        if let Some(j) = ark.l_query.iter().position(AffineRepr::is_zero) {
+            return Err(bad(format!("private wire {j} stands in no constraint")));
         }
         let inverse = Zeroizing::new(
             eta.inverse()
@@ -188,7 +194,7 @@ impl Key {
 
     /// A proof with fresh blinding; refuses another circuit and an assignment that does not satisfy it.
     pub fn prove(&self, system: &System, z: &[Fr], rng: &mut ChaCha20Rng) -> Result<Proof<Bn254>> {
-        if system.digest != self.circuit {
+        if system.digest != self.circuit || system.shape != self.shape {
             return Err(bad("the proving key was made for another circuit"));
         }
         if self.ark.h_query.len() + 1 != system.domain_size() {
@@ -222,21 +228,30 @@ impl Key {
 }
 
 impl VerifyingKey {
-    /// Refuses keys under which proofs without a witness verify: gamma (which is 1), delta and eta must all differ.
+    /// Refuses keys under which proofs without a witness verify. gamma (which is 1), beta, delta and eta must differ in
+    /// more than sign, or A, C or D could cancel IC(x); and an IC point at infinity would leave its public input free.
     pub fn check(&self) -> Result<()> {
-        let gamma = G2Affine::generator();
         if self.alpha_g1.is_zero() || self.beta_g2.is_zero() || self.delta_g2.is_zero() {
             return Err(bad("verifying key: alpha, beta or delta is the point at infinity"));
         }
-        if self.delta_g2 == gamma {
-            return Err(bad("verifying key: gamma and delta coincide"));
+        if self.eta_g2.is_some_and(|eta| eta.is_zero()) {
+            return Err(bad("verifying key: eta is the point at infinity"));
         }
-        match self.eta_g2 {
-            Some(eta) if eta.is_zero() => Err(bad("verifying key: eta is the point at infinity")),
-            Some(eta) if eta == gamma => Err(bad("verifying key: gamma and eta coincide")),
-            Some(eta) if eta == self.delta_g2 => Err(bad("verifying key: delta and eta coincide")),
-            _ => Ok(()),
+        if let Some(k) = self.ic.iter().position(AffineRepr::is_zero) {
+            return Err(bad(format!("verifying key: point {k} of IC is the point at infinity")));
         }
+        let mut secrets = vec![
+            ("gamma", G2Affine::generator().x),
+            ("beta", self.beta_g2.x),
+            ("delta", self.delta_g2.x),
+        ];
+        secrets.extend(self.eta_g2.map(|eta| ("eta", eta.x)));
+        for (i, (first, x)) in secrets.iter().enumerate() {
+            if let Some((second, _)) = secrets[i + 1..].iter().find(|other| other.1 == *x) {
+                return Err(bad(format!("verifying key: {first} and {second} coincide")));
+            }
+        }
+        Ok(())
     }
 
     /// `e(A,B) = e(alpha,beta) e(IC(x),[1]_2) e(C,delta) e(D,[eta]_2)`; A and B at infinity are never valid.
@@ -356,7 +371,8 @@ mod tests {
     fn adds_no_row_for_committed_wires() {
         let system = system();
         assert_eq!(system.constraints(), 2 + 2);
-        let key = Key::setup(&system, &Dealer::random(&mut rng()), &mut rng()).unwrap();
+        let mut rng = rng();
+        let key = Key::setup(&system, &Dealer::random(&mut rng), &mut rng).unwrap();
         assert_eq!(key.ark.h_query.len() + 1, 4);
     }
 }

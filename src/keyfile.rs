@@ -6,7 +6,7 @@ use ark_groth16::{ProvingKey as ArkKey, VerifyingKey as ArkVerifyingKey};
 use crate::codec::{put_count, put_g1s, put_sparse_g1s, put_sparse_g2s, Reader};
 use crate::error::{bad, Result};
 use crate::groth16::Key;
-use crate::points::{g1_encode, g2_encode};
+use crate::points::{g1_encode, g2_encode, G1_BYTES};
 use crate::r1cs::Shape;
 
 const MAGIC: &[u8] = b"fedproof/key/v1\0";
@@ -41,6 +41,10 @@ impl Key {
     pub fn from_bytes(bytes: &[u8], check: bool) -> Result<Self> {
         let mut reader = Reader::new(bytes, MAGIC, "proving key", check)?;
         let shape = Shape::new(reader.count()?, reader.count()?, reader.count()?)?;
+        // Every wire stands in a constraint, so it has a point in a list of its kind. This bounds what the bitmaps may ask for.
+        if shape.wires.saturating_mul(G1_BYTES) > bytes.len() {
+            return Err(bad("the proving key names more wires than it holds points"));
+        }
         let circuit = reader.array()?;
         let (alpha_g1, beta_g1, delta_g1) = (reader.g1()?, reader.g1()?, reader.g1()?);
         let (beta_g2, delta_g2) = (reader.g2()?, reader.g2()?);

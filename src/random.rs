@@ -4,6 +4,7 @@ use ark_bn254::Fr;
 use ark_ff::UniformRand;
 use rand_chacha::rand_core::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use sha3::{Digest, Keccak256};
 
 use crate::error::{bad, Result};
 
@@ -18,6 +19,14 @@ pub fn rng(seed: Option<&[u8]>) -> Result<ChaCha20Rng> {
             Ok(ChaCha20Rng::from_seed(seed))
         }
     }
+}
+
+/// The same for one purpose: one seed gives unrelated generators for two purposes. Without this a dealer and a key made
+/// from one seed would have alpha = delta and beta = eta.
+pub fn rng_for(purpose: &[u8], seed: Option<&[u8]>) -> Result<ChaCha20Rng> {
+    let Some(bytes) = seed else { return rng(None) };
+    rng(Some(bytes))?; // its length
+    rng(Some(&Keccak256::digest([purpose, bytes].concat())))
 }
 
 /// A uniformly random non-zero field element.

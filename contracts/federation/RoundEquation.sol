@@ -135,6 +135,9 @@ library RoundEquation {
         unchecked {
             place += PAIR;
         }
+        // The precompile checks all other coordinates, but not these: (0, p) negated is (0, 0), infinity by its one name.
+        BN254.requireCoordinate(aggregate.proof.c.y);
+        BN254.requireCoordinate(aggregate.d.y);
         place = _setNegated(place, aggregate.proof.c.x, aggregate.proof.c.y, key, VerifyingKeys.DELTA);
         place = _setNegated(place, aggregate.d.x, aggregate.d.y, key, VerifyingKeys.ETA);
         if (batch.shared) return place;

@@ -10,6 +10,7 @@ import pytest
 
 from fedproof.cli import main as command
 from fedproof.errors import AuditError
+from tests.cli.conftest import Here
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -50,8 +51,11 @@ def test_help_and_version() -> None:
         (["verify", "nowhere"], "manifest.json is missing"),
     ],
 )
-def test_wrong_input_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
-    done = run(*arguments, "--quiet" if arguments[-1] != "--no-such-option" else "--json", cwd=tmp_path)
+def test_wrong_input_is_one_line(
+    tmp_path: Path, here: Here, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = here(*arguments, "--quiet" if arguments[-1] != "--no-such-option" else "--json")
     assert done.returncode == 2
     assert said in only_line(done)
     assert list(tmp_path.iterdir()) == []
@@ -68,11 +72,20 @@ def test_wrong_input_is_one_line(tmp_path: Path, arguments: list[str], said: str
         ("", "empty"),
     ],
 )
-def test_a_bad_csv_is_one_line_that_says_where(tmp_path: Path, text: str, said: str) -> None:
+def test_a_bad_csv_is_one_line_that_says_where(
+    tmp_path: Path, here: Here, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
     (tmp_path / "records.csv").write_text(text)
-    done = run("demo", "--quiet", "--data", "records.csv", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = here("demo", "--quiet", "--data", "records.csv")
     assert done.returncode == 2
     assert said in only_line(done)
+
+
+def test_a_process_ends_as_the_entry_point_says(tmp_path: Path) -> None:
+    done = run("demo", "--quiet", "--data", "no-such.csv", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no-such.csv" in only_line(done)
 
 
 def test_a_run_folder_that_exists_is_not_touched(tmp_path: Path) -> None:

@@ -177,12 +177,24 @@ def with_key(**changes: object) -> dict[str, object]:
 DELTA, ETA = LINKED.vk["delta_g2"], LINKED.vk["eta_g2"]
 
 
+def minus(point: bytes) -> bytes:
+    """`-p` in G2: the other point with its x, so that the pairing's value is inverted."""
+    return point[:64] + b"".join(word(-int.from_bytes(point[k : k + 32], "big") % P) for k in (64, 96))
+
+
 @pytest.mark.parametrize(
     ("vk", "message"),
     [
         (with_key(delta_g2=G2), "gamma and delta coincide"),
         (with_key(eta_g2=G2), "gamma and eta coincide"),
         (with_key(eta_g2=DELTA), "delta and eta coincide"),
+        (with_key(beta_g2=G2), "gamma and beta coincide"),
+        (with_key(beta_g2=DELTA), "beta and delta coincide"),
+        (with_key(beta_g2=ETA), "beta and eta coincide"),
+        (with_key(delta_g2=minus(G2)), "gamma and delta coincide"),
+        (with_key(eta_g2=minus(G2)), "gamma and eta coincide"),
+        (with_key(eta_g2=minus(DELTA)), "delta and eta coincide"),
+        (with_key(ic=[*LINKED.vk["ic"][:2], INFINITY_G1, *LINKED.vk["ic"][3:]]), "point 2 of IC"),
         (with_key(eta_g2=INFINITY_G2), "eta is the point at infinity"),
         (with_key(delta_g2=INFINITY_G2), "at infinity"),
         (with_key(beta_g2=INFINITY_G2), "at infinity"),
@@ -289,6 +301,20 @@ def test_refuses_a_committed_wire_that_no_row_binds() -> None:
         _core.ProvingKey.setup(r1cs)
 
 
+def test_refuses_a_private_wire_that_no_row_binds() -> None:
+    """A value that is assigned but not constrained is a mistake of the statement (attack 5)."""
+    r1cs = System(1, 1, 5, [({1: 1}, {2: 1}, {3: 1}), ({1: 1}, {2: 1}, {3: 1})]).build()
+    with pytest.raises(ValueError, match="private wire 1 stands in no constraint"):
+        _core.ProvingKey.setup(r1cs)
+
+
+def test_refuses_more_wires_than_entries_before_it_allocates() -> None:
+    """Such a file has 200 bytes; its setup would take more memory than any machine has."""
+    r1cs = System(0, 0, 2**28, [({0: 1}, {1: 1}, {1: 1})]).build()
+    with pytest.raises(ValueError, match="more wires than entries"):
+        _core.ProvingKey.setup(_core.R1cs.from_bytes(r1cs.to_bytes()))
+
+
 def test_commit_is_linear_and_checks_its_length() -> None:
     key = LINKED.key
     a, b = fr(1, 2, 3, 4), fr(5, 0, R - 1, 2**200)
@@ -380,6 +406,50 @@ def test_rejects_every_truncation_and_extension_of_a_key_file(case: Case) -> Non
         _core.ProvingKey.from_bytes(data + b"\0")
 
 
+def bitmaps(data: bytes) -> int:
+    """Where a key file's bitmaps begin."""
+    at = 16 + 12 + 32 + 3 * 64 + 3 * 128
+    for _ in range(3):
+        at += 4 + 64 * int.from_bytes(data[at : at + 4], "little")
+    return at
+
+
+def test_rejects_a_key_file_that_names_more_wires_than_it_has_points() -> None:
+    """A bit of a file may not ask for the memory of a point: one megabyte would take a gigabyte."""
+    data, wires = LINKED.key.to_bytes(), 2**20
+    private = wires - 1 - PUBLIC - COMMITTED
+    zeros = [bytes((count + 7) // 8) for count in (wires, wires, private, wires)]
+    bomb = data[:24] + wires.to_bytes(4, "little") + data[28 : bitmaps(data)] + b"".join(zeros)
+    with pytest.raises(ValueError, match="more wires than it holds points"):
+        _core.ProvingKey.from_bytes(bomb)
+
+
+def test_rejects_a_key_file_that_is_not_canonical() -> None:
+    """Two files of one key would have two digests."""
+    data = bytearray(LINKED.key.to_bytes())
+    wires = LINKED.r1cs.num_wires
+    assert wires % 8
+    at = bitmaps(data)
+    last = at + wires // 8
+    data[last] |= 0x80
+    with pytest.raises(ValueError, match="beyond its wires"):
+        _core.ProvingKey.from_bytes(bytes(data))
+    data[last] ^= 0x80
+    point = at + (wires + 7) // 8
+    data[point : point + 64] = INFINITY_G1
+    with pytest.raises(ValueError, match="at infinity as a finite one"):
+        _core.ProvingKey.from_bytes(bytes(data))
+
+
+def test_refuses_to_prove_with_a_key_whose_shape_is_another() -> None:
+    """The digest in a damaged file may be the circuit's while the rest belongs to another."""
+    other, _ = random_system(5, PUBLIC + 1, COMMITTED - 1, rows=20)
+    mine, theirs = LINKED.key.to_bytes(), _core.ProvingKey.setup(other.build()).to_bytes()
+    mixed = _core.ProvingKey.from_bytes(theirs[:28] + mine[28:60] + theirs[60:])
+    with pytest.raises(ValueError, match="another circuit"):
+        mixed.prove(LINKED.r1cs, fr(*LINKED.z))
+
+
 def test_rejects_a_key_file_with_a_point_off_the_curve_when_checked() -> None:
     data = LINKED.key.to_bytes()
     statement, committed, others = published(LINKED.key)
@@ -425,6 +495,21 @@ def test_dealers_differ_and_a_seed_fixes_one() -> None:
     assert alpha(_core.Dealer(bytes(32))) == alpha(_core.Dealer(bytes(32)))
     with pytest.raises(ValueError, match="32 bytes"):
         _core.Dealer(b"short")
+
+
+def test_one_seed_gives_unrelated_secrets() -> None:
+    """With delta = alpha, or one delta for two circuits, a proof needs no witness."""
+    seed = b"\x05" * 32
+    srs, dealer = _core.Srs.generate(4, [2], seed), _core.Dealer(seed)
+    circuits = [LINKED.r1cs, random_system(9, PUBLIC, COMMITTED, rows=20)[0].build()]
+    keys = [_core.ProvingKey.setup(r1cs, seed, dealer).verifying_key() for r1cs in circuits]
+    secrets = [srs.g2_power(1), keys[0]["beta_g2"]]
+    secrets += [vk[name] for vk in keys for name in ("delta_g2", "eta_g2")]  # type: ignore[literal-required]
+    assert None not in secrets
+    assert len(set(secrets)) == len(secrets)
+    for vk in keys:
+        for secret in secrets:
+            assert not _core.ec_pairing(_core.g1_neg(vk["alpha_g1"]) + G2 + G1 + secret)
 
 
 def test_the_smallest_circuit_proves() -> None:

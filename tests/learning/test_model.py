@@ -45,6 +45,18 @@ def test_refuses_another_task(change: dict[str, object]) -> None:
         TaskDescription.decode(blob)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"logit_fraction_bits": -1}, {"delta_fraction_bits": -1}, {"delta_fraction_bits": 2**40}, {"logit_limit": 0},
+        {"logit_fraction_bits": 2**40, "delta_fraction_bits": 2**40 + 7}, {"logit_limit": -8}, {"logit_limit": 2**30},
+    ],
+)  # fmt: skip
+def test_refuses_scales_before_it_computes_with_them(change: dict[str, object]) -> None:
+    """A sponsor's document must not cost its reader a table of 2^38 entries, or a number of 2^40 bits."""
+    test_refuses_another_task(change)
+
+
 def test_refuses_a_second_byte_form() -> None:
     for blob in (DESCRIPTION.encode() + b" ", json.dumps(json.loads(DESCRIPTION.encode()), indent=1).encode()):
         with pytest.raises(InputError, match="canonical"):

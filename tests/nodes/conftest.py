@@ -1,4 +1,7 @@
-"""Nodes on an embedded marketplace whose vault has the real spend circuit, for trees of up to 64 notes."""
+"""Nodes that can be stopped at any moment and started again: a bank of notes, and a small federation.
+
+The bank has the real spend circuit, for trees of up to 64 notes.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from fedproof import _core
+from fedproof.app.world import World
+from fedproof.data import Parts, Schema
 from fedproof.ledger import Chain
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.proving.circuit import compile_statement
 from fedproof.proving.keys import Keys, setup
+from tests.e2e.conftest import Arena, arena, key_cache  # noqa: F401
 from tests.nodes.bank import EPOCH_LENGTH, STATEMENT, Bank
 
 
@@ -38,3 +44,9 @@ def bank(shared_bank: Bank, tmp_path: Path) -> Iterator[Bank]:
     shared_bank.folder = tmp_path
     yield shared_bank
     shared_bank.chain.dev.revert(snapshot)
+
+
+@pytest.fixture
+def hospital(arena: Arena) -> tuple[World, Parts, Schema]:  # noqa: F811
+    """A marketplace and records, for providers and holders of a test's own."""
+    return arena.world, arena.parts, arena.schema

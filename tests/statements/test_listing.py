@@ -80,28 +80,20 @@ def test_rejects_more_rows_than_there_are(small: Small) -> None:
     assert_only_rule_notices(cs, "mask/count")
 
 
-def test_rejects_a_mask_that_counts_a_row_twice(small: Small) -> None:
+@pytest.mark.parametrize("value", [2, -1, _core.MODULUS // 2])
+def test_rejects_a_mask_that_counts_a_row_twice(small: Small, value: int) -> None:
+    """Two rules notice. A row's value is a polynomial with the mask in it, so `value * mask = value` has no solution
+    but 1 and a row of zeros; that the mask is boolean is said once more where a reader looks for it."""
     statement, w = small
-    mask = w.mask.copy()
-    mask[-1 - 3] = 1
-    cells = forged(statement, w).ints("X")
-    cells[2] = 2  # the first row's mask
-    cs = forged(statement, w, {"X": put(cells)})
-    cs.assign(cs.made["n"][0], [int(w.mask.sum()) + 1])
-    assert "mask/boolean" in broken_rules(cs)
-    # a mask of 2 in the last row escapes every rule but this one: the row is zero otherwise and nothing follows it
-    full = replace(w, mask=np.ones(32, dtype=np.int64))
+    full = replace(w, mask=np.ones(32, dtype=np.int64), labels=np.zeros(32, dtype=np.int64))
     cells = forged(statement, full).ints("X")
-    cells[-1] = 2
-    cells[-3] = cells[-2] = 0
-    lying = replace(full, labels=np.concatenate([full.labels[:-1], [0]]))
-
-    def scaled(_: Forger, values: FrArray) -> FrArray:
-        return values
-
-    cs = forged(statement, lying, {"X": put(cells), "evaluation/row": scaled})
-    cs.assign(cs.made["n"][0], [33])
-    assert "mask/boolean" in broken_rules(cs)
+    cells[-3:] = [0, 0, value]  # nothing follows the last row
+    cs = forged(statement, full, {"X": put(cells)})
+    cs.assign(cs.made["n"][0], [31 + value])
+    assert broken_rules(cs) == {"mask/boolean", "padding is zero"}
+    z = cs.witness()
+    assert cs.build(without="mask/boolean").first_unsatisfied(z) is not None
+    assert cs.build(without="padding is zero").first_unsatisfied(z) is not None
 
 
 def test_rejects_a_row_after_padding(small: Small) -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from fedproof import _core
 from fedproof.proving.lin import Lin
+from fedproof.proving.r1cs import FrArray
 from fedproof.statements.poseidon import poseidon_cost, poseidon_hash
 from tests.support.mutation import unnoticed_wires
-from tests.support.soundness import Forger, add, broken_rules
+from tests.support.occurrences import broken_occurrences
+from tests.support.soundness import Forger, Forgery, add, broken_rules
 
 # circomlib's test/poseidoncircuit.js and test/poseidon.js of circomlibjs, for (1), (1, 2), (1, 2, 3, 4)
 PUBLISHED = {
@@ -65,6 +67,35 @@ def test_rejects_a_power_of_the_provers_choice(part: str) -> None:
     cs = Forger({part: add(1, at=50)})
     hashed(cs, [3, 4], 2)
     assert broken_rules(cs) == {"hash"}
+
+
+@pytest.mark.parametrize("gate", [None, [1, 1]])
+@pytest.mark.parametrize("place", range(3))
+def test_rejects_each_power_alone(place: int, gate: list[int] | None) -> None:
+    """The square, the fourth and the fifth power of the last box, with the higher powers taken of the false one."""
+    honest = Forger()
+    hashed(honest, [3, 4, 5, 6], 2, gate)
+    square, fourth, fifth = (honest.ints(f"hash/{part}")[-1] for part in ("square", "fourth", "fifth"))
+    into = fifth * pow(fourth, -1, _core.MODULUS)
+    false = [square, fourth, fifth]
+    false[place] += 1
+    if place < 1:
+        false[1] = false[0] ** 2
+    if place < 2:
+        false[2] = false[1] * into
+    cs = Forger(
+        {f"hash/{part}": put_last(value) for part, value in zip(("square", "fourth", "fifth"), false, strict=True)}
+    )
+    hashed(cs, [3, 4, 5, 6], 2, gate)
+    assert broken_occurrences(cs) == {("hash", place)}
+
+
+def put_last(value: int) -> Forgery:
+    def forge(_: Forger, values: FrArray) -> FrArray:
+        values[-1] = _core.fr_from_ints([value])[0]
+        return values
+
+    return forge
 
 
 def test_an_open_gate_changes_nothing_and_a_closed_one_leaves_only_zeros() -> None:

@@ -1,20 +1,16 @@
-"""The auditor's checks of the marketplace: deployed code, keys, listings and grants, from public data alone."""
+"""The auditor's checks of the marketplace: notes, listings and grants, from public data alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from eth_utils.address import to_checksum_address
-from web3.contract import Contract
 
-from fedproof import _core
+from fedproof.app.audit_base import direct_call, number_words, require
 from fedproof.errors import AuditError, FedproofError
-from fedproof.learning.fixed import TrainingSpec
-from fedproof.ledger import Chain, load_artifact
+from fedproof.ledger.federation import TaskInfo
 from fedproof.ledger.market_types import AccessGranted, DatasetMinted
 from fedproof.ledger.marketplace import Marketplace
-from fedproof.proving.circuit import compile_statement
+from fedproof.ledger.vault import Spent
+from fedproof.nodes.params import TIER_TRAINING
 from fedproof.proving.keys import VerifyingKey
 from fedproof.proving.linked import LinkedProof, check_linked, check_plain
 from fedproof.proving.transcript import (
@@ -24,96 +20,24 @@ from fedproof.proving.transcript import (
     eligibility_signal,
     hpke_key_word,
 )
-from fedproof.statements.aggregation import AggregationStatement
-from fedproof.statements.eligibility import EligibilityStatement
-from fedproof.statements.layout import DatasetLayout
-from fedproof.statements.listing import ListingStatement
-from fedproof.statements.notes import LeanImt
-from fedproof.statements.training import TrainingStatement
+from fedproof.statements.notes import LeanImt, Note
+from fedproof.storage import BlobStore
 
 
-def require(condition: bool, what: str) -> None:
-    """Refuse the run with one line.
-
-    Raises:
-        AuditError: the condition does not hold.
-    """
-    if not condition:
-        raise AuditError(what)
-
-
-def number_words(values: Any) -> bytes:
-    """Numbers from calldata as 32-byte words."""
-    return b"".join(int(value).to_bytes(32, "big") for value in values)
-
-
-def decoded_call(chain: Chain, contract: Contract, tx_hash: str) -> tuple[str, dict[str, Any]]:
-    """Name and arguments of the function that a transaction called.
-
-    Raises:
-        AuditError: the calldata is not a call of this contract.
-    """
-    try:
-        function, arguments = contract.decode_function_input(chain.transaction_input(tx_hash))
-    except ValueError as error:
-        raise AuditError(f"transaction {tx_hash} is no call of {contract.address}: {error}") from None
-    return str(function.fn_name), dict(arguments)
-
-
-def check_code(chain: Chain, contracts: Mapping[str, tuple[str, str]]) -> str:
-    """The contracts were made by exactly the creation code that this package ships.
+def check_listing(
+    market: Marketplace, store: BlobStore, key: VerifyingKey, task: TaskInfo, schema: str, dataset_id: int, block: int
+) -> str:
+    """The listing proof of a dataset, verified again outside the chain; its class, schema and sealed records.
 
     Args:
-        contracts: by artifact name, the address and the hash of the transaction that made it.
+        block: of the enrolment; the version that stood then is the one that counts.
     """
-    for name, (address, tx_hash) in contracts.items():
-        shipped = load_artifact(name)
-        given = chain.transaction_input(tx_hash)
-        libraries = {
-            library: to_checksum_address(given[places[0]["start"] : places[0]["start"] + 20])
-            for file in shipped.link_references.values()
-            for library, places in file.items()
-        }
-        made = chain.receipt(tx_hash).contract_address
-        require(
-            made == address and given.startswith(shipped.linked(libraries)),
-            f"the contract at {address} was not made from the {name} that this package ships",
-        )
-        for library, at in libraries.items():
-            code = bytes.fromhex(load_artifact(library).deployed_bytecode)
-            # a library's code begins with PUSH20 of its own address
-            expected = code[:1] + bytes.fromhex(at[2:]) + code[21:]
-            require(chain.code_at(at) == expected, f"the library at {at} is not the {library} that this package ships")
-    return f"{len(contracts)} contracts run exactly the code that this package ships"
-
-
-def check_keys(spec: TrainingSpec, srs: _core.Srs, keys: dict[str, VerifyingKey]) -> str:
-    """Every key is of the circuit that this package compiles, and all link to the published powers of tau."""
-    layout = DatasetLayout(spec.rows, spec.columns)
-    circuits = {
-        "eligibility": compile_statement(EligibilityStatement()),
-        "listing": compile_statement(ListingStatement(spec.rows, spec.columns)),
-        "training": compile_statement(TrainingStatement(spec)),
-        "aggregation": compile_statement(AggregationStatement(spec.columns, spec.update_bound)),
-    }
-    seen: dict[bytes, str] = {_core.g2_generator(): "gamma"}
-    for name, key in keys.items():
-        require(
-            key.circuit_id == circuits[name].circuit_id, f"the {name} key is of another circuit than this package's"
-        )
-        require(key.tau == srs.g2_power(1), f"the {name} key links to other powers of tau than the published ones")
-        for part, point in (("delta", key.delta), ("eta", key.eta)):
-            if point is not None:
-                require(point not in seen, f"{part} of the {name} key is {seen.get(point)}: proofs could be forged")
-                seen[point] = f"{part} of {name}"
-    require(keys["training"].tau_d == srs.g2_power(layout.masks), "the training key has another [tau^d]_2")
-    return f"{len(keys)} verifying keys are of the circuits that this package compiles; gamma, delta and eta all differ"
-
-
-def check_listing(market: Marketplace, key: VerifyingKey, listing: DatasetMinted) -> str:
-    """The listing proof of a dataset, verified again outside the chain."""
-    _, call = decoded_call(market.chain, market.registry, listing.tx_hash)
-    given = call["listing"]
+    where = f"dataset {dataset_id}"
+    listing = listing_at(market, dataset_id, block)
+    require(listing.terms.class_id == task.params.class_id, f"{where}: it is of another capacity class than the task")
+    require(listing.terms.schema.hex() == schema, f"{where}: it was listed under another schema than the task's")
+    name = "mintDataset" if listing.version == 1 else "updateDataset"
+    given = direct_call(market.chain, market.registry, listing.tx_hash, name, listing.provider)["listing"]
     proof = LinkedProof(
         number_words(given["proof"]), number_words(given["d"]), number_words(given["q"]), int(given["y"])
     )
@@ -122,32 +46,100 @@ def check_listing(market: Marketplace, key: VerifyingKey, listing: DatasetMinted
     )
     try:
         check_linked(key, [listing.rows], challenges, proof, [listing.commitment])
+        store.get(listing.terms.sealed_files[TIER_TRAINING].hex())
     except FedproofError as error:
-        raise AuditError(f"dataset {listing.dataset_id}: listing proof: {error}") from None
-    return f"dataset {listing.dataset_id}: the listing proof holds for {listing.rows} rows"
+        raise AuditError(f"{where}: listing: {error}") from None
+    kept = market.dataset(dataset_id)
+    require(
+        kept.version != listing.version or (kept.rows, kept.commitment) == (listing.rows, listing.commitment),
+        f"{where}: the registry keeps other rows or another commitment than were listed",
+    )
+    return f"{where}: the listing proof holds for {listing.rows} rows; the index of its sealed records is stored"
+
+
+def listing_at(market: Marketplace, dataset_id: int, block: int) -> DatasetMinted:
+    """The version of a dataset that stood at a block."""
+    found = market.listings(datasetId=dataset_id)
+    require(
+        [each.version for each in found] == list(range(1, market.dataset(dataset_id).version + 1)),
+        f"dataset {dataset_id}: its versions do not follow one another",
+    )
+    then = [each for each in found if each.block_number <= block]
+    require(bool(then), f"dataset {dataset_id}: it was not listed yet")
+    return then[-1]
 
 
 class GrantAuditor:
-    """Checks grants one after the other, with the roots and nullifiers that came before."""
+    """Checks the vault's tree once, then the grants of each dataset."""
 
     def __init__(self, market: Marketplace, key: VerifyingKey) -> None:
         self.market = market
         self.key = key
         self.epoch_length = int(market.chain.call(market.vault.contract.functions.epochLength()))
         self.nullifiers: set[int] = set()
-        tree = LeanImt()
         self.roots: list[tuple[int, int]] = []
-        for deposit in market.vault.deposits():
-            require(tree.insert(deposit.leaf) >= 0 and tree.root == deposit.root, "the vault's tree does not add up")
+        self.checked: dict[int, list[AccessGranted]] = {}
+        tree = LeanImt()
+        paid = market.chain.events(market.token, "Transfer", argument_filters={"to": market.vault.address})
+        transfers = [(event.tx_hash, event.args["from"], int(event.args["value"])) for event in paid]
+        spend_key = market.verifying_key(market.chain.call(market.vault.contract.functions.spendKey()))
+        spent: set[int] = set()
+        for deposit in market.vault.growth():
+            where = f"note {deposit.leaf_index}"
+            if isinstance(deposit, Spent):
+                self._check_spend(deposit, spend_key, spent)
+                places = [tree.insert(leaf) for leaf in deposit.leaves]
+                require(
+                    places[:1] == [deposit.leaf_index] and tree.root == deposit.root,
+                    f"{where}: the vault's tree does not add up",
+                )
+                self.roots.append((deposit.block_number, tree.root))
+                continue
+            note = Note(deposit.owner, deposit.amount, deposit.unlock_epoch, deposit.leaf_index)
+            require(note.leaf() == deposit.leaf, f"{where}: its leaf is not the hash of what was deposited")
+            require(
+                tree.insert(deposit.leaf) == deposit.leaf_index and tree.root == deposit.root,
+                f"{where}: the vault's tree does not add up",
+            )
+            payment = (deposit.tx_hash, deposit.depositor, deposit.amount)
+            require(payment in transfers, f"{where}: its tokens never came in")
+            transfers.remove(payment)
             self.roots.append((deposit.block_number, tree.root))
+        self.line = f"vault: {len(tree)} notes, each paid in, and every root is that of their tree"
+
+    def _check_spend(self, spend: Spent, key: VerifyingKey, spent: set[int]) -> None:
+        """The proof of a spend, with signal and epoch computed anew; its nullifiers are fresh."""
+        market, where = self.market, f"spend at note {spend.leaf_index}"
+        sender = market.chain.rpc.request("eth_getTransactionByHash", spend.tx_hash)["from"]
+        call = direct_call(market.chain, market.vault.contract, spend.tx_hash, "spend", to_checksum_address(sender))
+        require(not spent & set(spend.nullifiers), f"{where}: a note was spent twice")
+        require(len(set(spend.nullifiers)) == len(spend.nullifiers), f"{where}: a note was spent twice")
+        spent.update(spend.nullifiers)
+        root = int(call["root_"])
+        known = any(made == root for block, made in self.roots if block <= spend.block_number)
+        require(known, f"{where}: the root was never the vault's")
+        signal = market.vault.spend_signal(spend.recipient, spend.memo)
+        epoch = market.chain.timestamp(spend.block_number) // self.epoch_length
+        public = [root, *spend.nullifiers, *spend.leaves, spend.withdrawn, epoch, signal]
+        try:
+            check_plain(key, public, number_words(call["proof"]))
+        except FedproofError as error:
+            raise AuditError(f"{where}: {error}") from None
+
+    def check_dataset(self, dataset_id: int) -> list[str]:
+        """All grants of a dataset."""
+        grants = self.market.grants(datasetId=dataset_id)
+        lines = [self.check(grant) for grant in grants]
+        self.checked[dataset_id] = grants
+        return lines
 
     def check(self, grant: AccessGranted) -> str:
         """The eligibility proof of a grant, with scope, signal, threshold and epoch computed anew."""
         market = self.market
         where = f"grant of dataset {grant.dataset_id} to {grant.grantee}"
-        name, call = decoded_call(market.chain, market.registry, grant.tx_hash)
-        require(name == "accessDataset", f"{where}: it was not made by accessDataset")
-        epoch = market.chain.timestamp(grant.block_number) // self.epoch_length
+        call = direct_call(market.chain, market.registry, grant.tx_hash, "accessDataset", grant.grantee)
+        now = market.chain.timestamp(grant.block_number)
+        epoch = now // self.epoch_length
         scope = eligibility_scope(
             chain_id=market.chain.chain_id,
             registry=market.registry.address,
@@ -155,20 +147,39 @@ class GrantAuditor:
             epoch=epoch,
             purpose=EXTENSION if grant.extension else FIRST_GRANT,
         )
+        duration = int(call["duration"])
         signal = eligibility_signal(
             tier=grant.tier,
-            duration=int(call["duration"]),
+            duration=duration,
             grantee=grant.grantee,
             hpke_key_hash=hpke_key_word(grant.hpke_key),
         )
         root, nullifier = int(call["root"]), int(call["nullifier"])
         known = any(made == root for block, made in self.roots if block <= grant.block_number)
         require(known, f"{where}: the root was never the vault's")
+        require(nullifier == grant.nullifier, f"{where}: the registry burned another nullifier than the proof's")
         require(nullifier not in self.nullifiers, f"{where}: its nullifier was spent before")
         self.nullifiers.add(nullifier)
-        threshold = market.dataset(grant.dataset_id).thresholds[grant.tier]
+        require(
+            grant.extension or grant.expiry == now + duration, f"{where}: it ends at another time than was proven for"
+        )
+        terms = listing_at(market, grant.dataset_id, grant.block_number).terms
+        threshold = terms.thresholds[grant.tier]
+        require(grant.price == terms.prices[grant.tier], f"{where}: it was paid otherwise than the price")
+        require(threshold > 0, f"{where}: Tier {grant.tier} was not offered")
         try:
             check_plain(self.key, [root, scope, nullifier, threshold, signal, epoch], number_words(call["proof"]))
         except FedproofError as error:
             raise AuditError(f"{where}: eligibility proof: {error}") from None
         return f"dataset {grant.dataset_id}: Tier {grant.tier} was granted by a fresh proof of balance"
+
+    def held(self, dataset_id: int, grantee: str, block: int) -> bool:
+        """Whether a grantee held a checked grant for training at a block."""
+        then = self.market.chain.timestamp(block)
+        return any(
+            grant.grantee == grantee
+            and grant.tier >= TIER_TRAINING
+            and grant.block_number <= block
+            and grant.expiry > then
+            for grant in self.checked[dataset_id]
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,23 +107,27 @@ def run_demo(options: DemoOptions, teller: Teller) -> dict[str, Any]:
         f"{parts.test.rows} public for testing, private parts of {', '.join(str(p.rows) for p in parts.parts)} rows"
     )
     keyring = Keyring(default_cache() if options.cache else None, teller.doing)
-    world = build(options.folder, spec, keyring, options.rpc, teller)
     try:
-        return _play(options, world, parts, schema, teller, started)
+        world = build(options.folder, spec, keyring, options.rpc, teller)
+    except BaseException:
+        shutil.rmtree(options.folder, ignore_errors=True)  # nothing has happened yet that it could hold
+        raise
+    try:
+        return _play(options, world, table.name, parts, schema, teller, started)
     finally:
         world.close()
 
 
 def _play(
-    options: DemoOptions, world: World, parts: Parts, schema: Schema, teller: Teller, started: float
+    options: DemoOptions, world: World, name: str, parts: Parts, schema: Schema, teller: Teller, started: float
 ) -> dict[str, Any]:
     costs = Costs()
     seats = [enter_market(world, number, part, schema, costs, teller) for number, part in enumerate(parts.parts, 1)]
     workers = []
     for number in range(1, options.workers + 1):
-        name = f"worker-{number}"
-        account = world.chain.new_account(name)
-        workers.append(Worker(world.deployment, world.federation, account, world.state("worker", name)))
+        role = f"worker-{number}"
+        account = world.chain.new_account(role)
+        workers.append(Worker(world.deployment, world.federation, account, world.state("worker", role)))
     task, start = open_task(options, world, parts, schema, workers, teller)
     world.task_id = task.task_id
     for seat in seats:
@@ -140,11 +145,11 @@ def _play(
     teller.step(f"rewards by proven rows claimed: {', '.join(f'{reward / TOKEN:.2f}' for reward in paid)} tokens")
     world.federation.refund(world.operator, task.task_id)
     _write_public(world)
-    audit = audit_run(options.folder, teller)
+    audit = audit_run(options.folder, teller, options.rpc)
     private = [(schema.standardise(part.features), part.labels) for part in parts.parts]
     report = build_report(
         seed=options.seed,
-        table=parts.test.name,
+        table=name,
         rows=parts.test.rows + sum(part.rows for part in parts.parts),
         features=len(schema.features),
         participants=options.participants,
@@ -315,14 +320,19 @@ def play_round(
 
 def _write_public(world: World) -> None:
     """The chain and the pointers that an auditor starts from."""
-    public = world.folder / "public"
-    write_json(public / "chain.json", world.chain.export())
+    public, chain = world.folder / "public", world.chain
+    if world.embedded:
+        export = chain.export()
+    else:  # a node may hold any number of older blocks, and other people's transactions
+        begin = min(chain.receipt(tx_hash).block_number for _, tx_hash in world.deployments.values())
+        export = chain.export(begin, addresses=[address for address, _ in world.deployments.values()])
+    write_json(public / "chain.json", export)
     write_json(
         public / "manifest.json",
         {
             "version": MANIFEST_VERSION,
             "embedded": world.embedded,
-            "chain_id": world.chain.chain_id,
+            "chain_id": chain.chain_id,
             "contracts": {name: list(made) for name, made in world.deployments.items()},
             "task": world.task_id,
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
 import time
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedproof.app.world import KeyFigures, write_json
+from fedproof.errors import InputError
 from fedproof.learning.metrics import accuracy, log_loss
 from fedproof.learning.model import GlobalModel
 
@@ -150,6 +152,17 @@ def build_report(
         "seconds": round(seconds, 2),
         "peak_rss_mb": peak_rss_mb(),
     }
+
+
+def check_report_file(path: Path) -> None:
+    """Refuse a place that cannot be written before a run of minutes, not after it.
+
+    Raises:
+        InputError: the folder is not there or takes no file.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"{path} cannot be written: {folder} is no folder that takes files")
 
 
 def write_report(report: dict[str, Any], path: Path) -> None:

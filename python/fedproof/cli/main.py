@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
 
 from fedproof import __version__
 from fedproof.cli import sales  # noqa: F401  # adds its commands to `dataset`
@@ -17,33 +16,11 @@ from fedproof.cli.access import access
 from fedproof.cli.dataset import dataset
 from fedproof.cli.market import market
 from fedproof.cli.notes import notes
+from fedproof.cli.terminal import Terminal, printable
 from fedproof.errors import FedproofError
 
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
-
-
-class Terminal:
-    """Progress on standard error: a line for each step, a spinner for what takes seconds."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-        self._status = self._console.status("starting")
-        self._started = time.monotonic()
-        if self._console.is_terminal and not quiet:
-            self._status.start()
-
-    def doing(self, text: str) -> None:
-        """Show what is under way."""
-        self._status.update(text)
-
-    def step(self, text: str) -> None:
-        """Print what is done."""
-        self._console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]  {text}", markup=True)
-
-    def close(self) -> None:
-        """Stop the spinner."""
-        self._status.stop()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,8 +86,10 @@ def demo(
 ) -> None:
     """Play a whole federated task on this machine, proven from listing to payment."""
     from fedproof.app.demo import DemoOptions, run_demo
-    from fedproof.app.report import summary, write_report
+    from fedproof.app.report import check_report_file, summary, write_report
 
+    if report_file is not None:
+        check_report_file(report_file)
     terminal = Terminal(quiet)
     try:
         folder = run_folder or Path(time.strftime("fedproof-run-%Y%m%d-%H%M%S"))
@@ -124,21 +103,23 @@ def demo(
 
 @cli.command()
 @click.argument("run_folder", type=click.Path(path_type=Path))
+@click.option("--rpc", default=None, help="A node of the chain of a run that was not made on the embedded one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @click.option("--quiet", is_flag=True, help="Print the verdict alone.")
-def verify(run_folder: Path, as_json: bool, quiet: bool) -> None:
+def verify(run_folder: Path, rpc: str | None, as_json: bool, quiet: bool) -> None:
     """Audit a finished run from its public folder alone: every commitment, proof, challenge and payment."""
     from fedproof.app.audit import audit_run
 
     terminal = Terminal(quiet)
     try:
-        audit = audit_run(run_folder, terminal)
+        audit = audit_run(run_folder, terminal, rpc)
     finally:
         terminal.close()
     if as_json:
         click.echo(json.dumps(audit.to_json(), indent=2))
     else:
         lines = [] if quiet else [f"ok    {check}" for check in audit.checks]
+        lines += [] if quiet else [f"note  {note}" for note in audit.notes]
         click.echo("\n".join([*lines, f"The run checks out: {len(audit.checks)} checks, no secret used."]))
 
 
@@ -177,5 +158,5 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"fedproof: {' '.join(message.split())}", err=True)
+    click.echo(f"fedproof: {printable(message)}", err=True)
     sys.exit(code)

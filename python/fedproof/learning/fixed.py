@@ -28,6 +28,7 @@ ODD_FACTOR: int = 25  # 3200 = 2^7 * 25
 REMAINDER_LIMBS = 3
 OVERFLOW_LIMBS = 2
 MAX_ROWS, MAX_COLUMNS, MAX_EPOCHS, MAX_MASKS = 2**17, 4097, 64, 2**12
+MAX_FRACTION_BITS, MAX_LOGIT = 20, 64
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class TrainingSpec:
             raise InputError(f"capacity class: {self.rows} x {self.columns} is beyond {MAX_ROWS} x {MAX_COLUMNS}")
         if not 1 <= self.epochs <= MAX_EPOCHS or not 2 <= self.mask_count <= MAX_MASKS:
             raise InputError(f"a task has 1 to {MAX_EPOCHS} local epochs and 2 to {MAX_MASKS} masks")
+        # before anything is computed from them: a spec may come from a stranger's document
+        bits = (self.delta_fraction_bits, self.logit_fraction_bits)
+        if not (all(1 <= b <= MAX_FRACTION_BITS for b in bits) and 1 <= self.logit_limit <= MAX_LOGIT):
+            raise InputError("the scales are out of range; keep the default fraction bits and limit")
         if self.remainder_bits != REMAINDER_LIMBS * RANGE_BITS:
             raise InputError("the scales do not fit the limbs of the remainder; keep the default fraction bits")
 

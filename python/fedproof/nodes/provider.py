@@ -249,7 +249,8 @@ class Provider:
         """Seal the keys of the present version to every running grant that has none of it yet; safe to repeat.
 
         What the chain says was delivered is not sent again, so that a crash between event and answer loses nothing
-        and doubles nothing.
+        and doubles nothing. A grant that ended unanswered is passed over: the registry refuses a key for it, and the
+        others must get theirs.
         """
         market, dataset = self.kit.market, self.dataset
         if dataset is None:

@@ -12,7 +12,7 @@ from fedproof.proving.circuit import Circuit
 VERSION = 1
 _COMMITTED = 1 << 8
 _DEVELOPMENT = 1 << 9
-_NO_POINT = bytes(128)
+_INFINITY, _NO_POINT = bytes(64), bytes(128)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class VerifyingKey:
         """Read a key blob.
 
         Raises:
-            KeyFileError: another version, a wrong length, or a point that is not on its curve or in its subgroup.
+            KeyFileError: another version, a wrong length, a point that is not on its curve or in its subgroup, or
+                points under which a proof needs no witness (docs/decisions/0007).
         """
         if len(blob) < 25 * 32:
             raise KeyFileError(f"a verifying key of {len(blob)} bytes is too short")
@@ -67,18 +68,24 @@ class VerifyingKey:
         alpha, beta, delta, eta, tau, tau_d = (blob[a:b] for a, b in pairwise(cut))
         ic = tuple(blob[at : at + 64] for at in range(800, len(blob), 64))
         committed = bool(flags & _COMMITTED)
+        if any(eta) != committed:
+            raise KeyFileError(
+                "a verifying key has an eta where its flags name no committed segment, or none where they do"
+            )
+        secrets = [beta, delta, tau, *((eta,) if committed else ()), *((tau_d,) if any(tau_d) else ())]
         try:
             for point in (alpha, *ic):
                 _core.g1_check(point)
-            for point in (beta, delta, tau, *((eta,) if committed else ()), *((tau_d,) if any(tau_d) else ())):
+            for point in secrets:
                 _core.g2_check(point)
         except ValueError as error:
             raise KeyFileError(f"a verifying key holds a bad point: {error}") from None
-        one = _core.g2_generator()
-        distinct = [one, delta, *((eta,) if committed else ())]
-        if len(set(distinct)) != len(distinct) or _NO_POINT in (beta, delta, tau) or (committed and eta == _NO_POINT):
+        # points that differ in sign alone have one x
+        distinct = {point[:64] for point in (_core.g2_generator(), *secrets)}
+        if len(distinct) != 1 + len(secrets) or _NO_POINT in secrets or _INFINITY in (alpha, *ic):
             raise KeyFileError(
-                "a verifying key with equal or zero gamma, delta, eta would accept proofs without a witness"
+                "a verifying key with a point at infinity, or with two of gamma, beta, delta, eta and tau equal up to "
+                "sign, would accept proofs without a witness"
             )
         return cls(
             circuit_id=blob[:32],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 from fedproof import _core
 from fedproof.ledger import Account, Chain, Receipt
 from fedproof.ledger.federation import Aggregate, Federation, TaskInfo, Update
-from fedproof.proving.keys import VerifyingKey
-from fedproof.proving.linked import LinkedProof, prove_linked
+from fedproof.proving.keys import Keys, VerifyingKey
+from fedproof.proving.linked import prove_linked
 from fedproof.proving.r1cs import FrArray
 from fedproof.proving.transcript import (
     Challenges,
@@ -33,8 +33,6 @@ SUBMIT_BLOCKS, FREEZE_BLOCKS, SETTLE_BLOCKS = 60, 5, 20
 START = _core.fr_from_ints([5, -7, 11])
 """Coefficients of the first model."""
 
-Change = Callable[[dict[str, Any]], dict[str, Any]]
-
 
 @dataclass
 class Player:
@@ -54,13 +52,6 @@ class Player:
         return out
 
 
-@dataclass(frozen=True)
-class Secrets:
-    """What only the prover of an update knows, kept so that the arena can build the honest aggregate."""
-
-    update: FrArray
-
-
 @dataclass
 class Arena:
     """A federation over a marketplace in which ten participants hold Tier-3 grants."""
@@ -72,10 +63,18 @@ class Arena:
     players: list[Player]
     workers: list[Account]
     outsider: Account
-    training: VerifyingKey
-    aggregation: VerifyingKey
+    training_keys: Keys
+    aggregation_keys: Keys
     models: dict[bytes, FrArray] = field(default_factory=dict)
     secrets: dict[bytes, FrArray] = field(default_factory=dict)
+
+    @property
+    def training(self) -> VerifyingKey:
+        return self.training_keys.verifying
+
+    @property
+    def aggregation(self) -> VerifyingKey:
+        return self.aggregation_keys.verifying
 
     # -- the sponsor --
 
@@ -129,7 +128,7 @@ class Arena:
         masked, mask = self.masking(task, player)
         return self.federation.enrol(player.account, task.task_id, player.dataset_id, masked, mask, task.terms)
 
-    def prove(self, task: TaskInfo, player: Player, *, vector: FrArray | None = None, **lies: Any) -> Update:
+    def prove(self, task: TaskInfo, player: Player, /, *, vector: FrArray | None = None, **lies: Any) -> Update:
         """An update with a real proof; `lies` replace items of the transcript that the proof is about."""
         srs, rows = toy.srs(), lies.pop("rows", player.rows)
         u = _core.fr_random(toys.UPDATE) if vector is None else vector
@@ -156,10 +155,13 @@ class Arena:
             return training_challenges(training_pre(**(honest | lies)), sealed_in_proof)
 
         witness = toys.ToyTrainingWitness(masked, model, u)
-        statement = toys.ToyTraining(toys.training_keys().circuit.name)
-        proof = prove_linked(toys.training_keys(), statement, witness, srs, [masked, model, u], challenge)
+        statement = toys.ToyTraining(self.training_keys.circuit.name)
+        proof = prove_linked(self.training_keys, statement, witness, srs, [masked, model, u], challenge)
         self.secrets[update] = u
         return Update(player.account.address, rows, srs.commit(masked), update, shares, sealed_digest, proof)
+
+    def prove_all(self, task: TaskInfo) -> list[Update]:
+        return [self.prove(task, player) for player in self.players[: task.enrolled]]
 
     def submit(self, task: TaskInfo, player: Player, update: Update | None = None) -> Receipt:
         return self.federation.submit_update(player.account, task, update or self.prove(task, player))
@@ -178,6 +180,7 @@ class Arena:
         task: TaskInfo,
         leader: Account,
         updates: Sequence[Update] | None = None,
+        /,
         *,
         count: int | None = None,
         step: FrArray | None = None,
@@ -214,7 +217,7 @@ class Arena:
             }
             return aggregation_challenges(aggregation_pre(**(honest | lies)))
 
-        keys, witness = toys.aggregation_keys(), toys.ToyAggregationWitness(count, q, rest)
+        keys, witness = self.aggregation_keys, toys.ToyAggregationWitness(count, q, rest)
         proof = prove_linked(keys, toys.ToyAggregation(keys.circuit.name), witness, srs, [q, rest], challenge)
         self.models[new_model] = new
         return Aggregate(new_model, _core.keccak256(new_model), proof)
@@ -234,15 +237,6 @@ class Arena:
     def balance(self, account: Account | str) -> int:
         address = account if isinstance(account, str) else account.address
         return int(self.chain.call(self.federation.token.functions.balanceOf(address)))
-
-
-def with_proof(update: Update, **changes: Any) -> Update:
-    """The update with another proof, D, Q or y."""
-    return replace(update, proof=replace(update.proof, **changes))
-
-
-def flat_proof(a: bytes, b: bytes, c: bytes, rest: LinkedProof) -> LinkedProof:
-    return replace(rest, proof=a + b + c)
 
 
 def build(world: World) -> Arena:
@@ -294,6 +288,6 @@ def build(world: World) -> Arena:
         players=players,
         workers=workers,
         outsider=chain.new_account("outsider"),
-        training=toys.training_keys().verifying,
-        aggregation=toys.aggregation_keys().verifying,
+        training_keys=toys.training_keys(),
+        aggregation_keys=toys.aggregation_keys(),
     )

@@ -8,13 +8,21 @@ import pytest
 
 from fedproof.ledger import Chain
 from tests.contracts import world
+from tests.contracts.federation import board as boards
 from tests.contracts.federation.arena import Arena, build
+from tests.contracts.federation.board import Board
 
 
 @pytest.fixture(scope="session")
 def shared_arena(shared_chain: Chain) -> Arena:
     """On a marketplace of its own, so that no other test finds its grants."""
     return build(world.build(shared_chain))
+
+
+@pytest.fixture(scope="session")
+def board(shared_arena: Arena) -> Board:
+    """A task at each stage, made before the first test that asks for it and put back with the arena."""
+    return boards.build(shared_arena)
 
 
 @pytest.fixture

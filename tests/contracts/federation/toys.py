@@ -97,6 +97,14 @@ def aggregation_keys(name: str = "toy aggregation") -> Keys:
     return setup(compile_statement(ToyAggregation(name)), toy.srs())
 
 
+@cache
+def shared_keys() -> tuple[Keys, Keys]:
+    """Training and aggregation keys with one alpha and one beta, as a ceremony makes them."""
+    dealer = _core.Dealer()
+    training = setup(compile_statement(ToyTraining()), toy.srs(), toy.MASK_POSITION, dealer=dealer)
+    return training, setup(compile_statement(ToyAggregation()), toy.srs(), dealer=dealer)
+
+
 def weighted(factor: int, vector: FrArray) -> FrArray:
     return _core.fr_mul(vector, _core.fr_from_ints([factor]))
 

@@ -1,0 +1,70 @@
+"""The auditor's checks of powers of tau and verifying keys (protocol, sections 3 and 9; docs/decisions/0007)."""
+
+from __future__ import annotations
+
+from fedproof import _core
+from fedproof.app.audit_base import require
+from fedproof.learning.fixed import TrainingSpec
+from fedproof.proving.circuit import compile_statement
+from fedproof.proving.keys import VerifyingKey
+from fedproof.statements.aggregation import AggregationStatement
+from fedproof.statements.eligibility import EligibilityStatement
+from fedproof.statements.layout import DatasetLayout, srs_size
+from fedproof.statements.listing import ListingStatement
+from fedproof.statements.training import TrainingStatement
+
+_X_BYTES = 64  # of a G2 point: two points with one x are equal or opposite
+_INFINITY = bytes(64)
+
+
+def check_powers(spec: TrainingSpec, srs: _core.Srs) -> str:
+    """Enough powers for the class, not those of 1 or -1; the core has checked each one against the next."""
+    needed = srs_size(spec.rows, spec.columns, spec.mask_count)
+    require(srs.size >= needed, f"{srs.size} powers of tau are too few: a dataset of the class takes {needed}")
+    return f"powers of tau: {srs.size} of them, consistent"
+
+
+def check_keys(spec: TrainingSpec, srs: _core.Srs, keys: dict[str, VerifyingKey]) -> str:
+    """Every key is of the circuit that this package compiles, linked to the published powers, and shares no secret."""
+    layout = DatasetLayout(spec.rows, spec.columns)
+    circuits = {
+        "eligibility": compile_statement(EligibilityStatement()),
+        "listing": compile_statement(ListingStatement(spec.rows, spec.columns)),
+        "training": compile_statement(TrainingStatement(spec)),
+        "aggregation": compile_statement(AggregationStatement(spec.columns, spec.update_bound)),
+    }
+    for name, key in keys.items():
+        require(
+            key.circuit_id == circuits[name].circuit_id, f"the {name} key is of another circuit than this package's"
+        )
+        require(key.tau == srs.g2_power(1), f"the {name} key links to other powers of tau than the published ones")
+        require((key.eta is None) == (name == "eligibility"), f"the {name} key has another committed segment")
+        require(key.num_public == circuits[name].r1cs.num_public, f"the {name} key takes other public inputs")
+        require(key.alpha != _INFINITY, f"alpha of the {name} key is zero: proofs could be forged")
+        require(_INFINITY not in key.ic, f"a public input of the {name} key is free")
+    require(keys["training"].tau_d == srs.g2_power(layout.masks), "the training key has another [tau^d]_2")
+    _check_distinct(keys)
+    return (
+        f"{len(keys)} verifying keys are of the circuits that this package compiles; none shares a secret or its sign"
+    )
+
+
+def _check_distinct(keys: dict[str, VerifyingKey]) -> None:
+    """Gamma, beta, tau and tau^d may be shared between circuits; delta and eta with nothing at all, also up to sign."""
+    shared: dict[bytes, str] = {}
+    for name, key in keys.items():
+        common = {"gamma": _core.g2_generator(), "beta": key.beta, "tau": key.tau, "tau^d": key.tau_d}
+        own: dict[bytes, str] = {}
+        for part, point in common.items():
+            if point is not None:
+                require(point[:_X_BYTES] not in own, f"{part} of the {name} key is {own.get(point[:_X_BYTES])}")
+                own[point[:_X_BYTES]] = part
+        shared |= own
+    secrets: dict[bytes, str] = {}
+    for name, key in keys.items():
+        for part, point in (("delta", key.delta), ("eta", key.eta)):
+            if point is not None:
+                x = point[:_X_BYTES]
+                other = shared.get(x) or secrets.get(x)
+                require(other is None, f"{part} of the {name} key is {other} up to sign: proofs could be forged")
+                secrets[x] = f"{part} of {name}"

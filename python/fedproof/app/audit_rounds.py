@@ -1,0 +1,176 @@
+"""The auditor's checks of rounds: every update, rejection, share and aggregate, from public data.
+
+What was submitted, rejected and settled is put together from the events here, and compared with what the contract kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fedproof import _core
+from fedproof.app.audit_base import direct_call, number_words, plain, require
+from fedproof.app.audit_task import TaskAuditor
+from fedproof.errors import AuditError, FedproofError, ProofError
+from fedproof.learning.model import GlobalModel
+from fedproof.ledger.events import Event
+from fedproof.ledger.federation import Aggregate, Enrolment, SettledRound, TaskInfo, Update
+from fedproof.ledger.federation_types import linked_proof, set_bits
+from fedproof.nodes.worker import check_aggregate, sealed_share, update_pre
+from fedproof.proving.linked import check_linked
+from fedproof.proving.transcript import training_challenges
+from fedproof.sealing import sealed_length, suite_of_public_key
+from fedproof.sharing.share import HEAD_BYTES, VALUE_BYTES
+from fedproof.statements.layout import WeightLayout
+
+
+class RoundAuditor:
+    """Checks the rounds of a task in order; `models` grows with each that was settled."""
+
+    def __init__(self, auditor: TaskAuditor, enrolments: Sequence[Enrolment]) -> None:
+        self.auditor = auditor
+        self.federation = auditor.federation
+        self.enrolments: dict[str, Enrolment] = {each.participant: each for each in enrolments}
+        self.models: list[tuple[bytes, GlobalModel]] = [(auditor.task.params.model, auditor.start)]
+        self.settled = {each.round: each for each in auditor.task.settled}
+        require(
+            len(self.settled) == len(auditor.task.settled)
+            and set(self.settled) <= set(range(1, auditor.task.round + 1)),
+            "a round was settled twice, or never opened",
+        )
+        self.openings: Counter[str] = Counter()
+
+    def check(self, number: int) -> list[str]:
+        """All proofs, shares and commitments of a round."""
+        before = self.models[-1][0]
+        task = replace(self.auditor.task, model=before, round=number)
+        accepted, rejected = self._history(task, number)
+        lines = []
+        if rejected:
+            lines.append(f"round {number}: {rejected} rejected updates, each of whose proofs does not hold")
+        settled = self.settled.get(number)
+        if settled is None:
+            require(
+                len(accepted) < task.min_updates, f"round {number}: it was given up although enough updates were in"
+            )
+            return [*lines, f"round {number}: {len(accepted)} updates came in; it ended without a sum"]
+        places = [self.enrolments[update.participant].index for update in accepted]
+        require(
+            set_bits(settled.accepted) == places,
+            f"round {number}: it was not settled with exactly the accepted updates",
+        )
+        for update in accepted:
+            self._check_update(task, number, update)
+        rows, shares = sum(update.rows for update in accepted), f"{len(accepted)} x {len(task.workers)}"
+        require(rows == settled.total_rows, f"round {number}: the chain counts {settled.total_rows} rows, not {rows}")
+        require(
+            len(accepted) >= max(2, task.min_updates), f"round {number}: fewer updates than the minimum were summed"
+        )
+        return [
+            *lines,
+            f"round {number}: {len(accepted)} training proofs hold, each from challenges computed anew",
+            f"round {number}: {shares} sealed shares are stored whole, of the right degree",
+            self._check_end(task, settled, accepted),
+        ]
+
+    def notes(self) -> list[str]:
+        """Who opened its masked dataset more often than its masks hide."""
+        limit = self.auditor.task.params.mask_count - 1
+        return [
+            f"{participant} opened its dataset {count} times where its masks hide {limit}"
+            for participant, count in self.openings.items()
+            if count > limit
+        ]
+
+    def _history(self, task: TaskInfo, number: int) -> tuple[list[Update], int]:
+        """The updates that stand at the end of a round, in the order of enrolment, and how many were rejected."""
+        chain, contract = self.auditor.market.chain, self.federation.contract
+        where = {"task": task.task_id, "round": number}
+        events: list[Event] = []
+        for name in ("UpdateSubmitted", "UpdateRejected"):
+            events += chain.events(contract, name, task.opened_block, argument_filters=where)
+        standing: dict[str, Update] = {}
+        rejected = 0
+        for event in sorted(events, key=lambda event: (event.block_number, event.log_index)):
+            participant = event.args["participant"]
+            whose = f"round {number}, update of {participant}"
+            require(participant in self.enrolments, f"{whose}: it is not enrolled")
+            if event.name == "UpdateSubmitted":
+                require(participant not in standing, f"{whose}: it was submitted twice")
+                standing[participant] = Update.of(event, self.enrolments[participant])
+                self.openings[participant] += 1
+                continue
+            require(participant in standing, f"{whose}: it was rejected before it was submitted")
+            rejected += 1
+            try:
+                self._check_proof(task, number, standing.pop(participant))
+            except ProofError:
+                continue
+            raise AuditError(f"{whose}: it was rejected although its proof holds")
+        return sorted(standing.values(), key=lambda update: self.enrolments[update.participant].index), rejected
+
+    def _check_proof(self, task: TaskInfo, number: int, update: Update) -> None:
+        vk = self.auditor.keys["training"]
+        chain_id = self.auditor.market.chain.chain_id
+        pre = update_pre(self.federation, chain_id, vk.circuit_id, task, number, update)
+        challenges = training_challenges(pre, update.sealed_digest)
+        check_linked(vk, [], challenges, update.proof, [update.masked_dataset, task.model, update.update])
+
+    def _check_update(self, task: TaskInfo, number: int, update: Update) -> None:
+        where = f"round {number}, update of {update.participant}"
+        try:
+            self._check_proof(task, number, update)
+            require(len(update.share_commitments) == task.threshold, f"{where}: shares of another degree")
+            for point in update.share_commitments:
+                _core.g1_check(point)
+            length = HEAD_BYTES + VALUE_BYTES * WeightLayout(self.auditor.description.spec.columns).update_size
+            for place, worker in enumerate(task.workers, 1):
+                blob = sealed_share(self.auditor.store, update, place, len(task.workers))
+                expected = sealed_length(suite_of_public_key(worker.hpke_key), length)
+                require(len(blob) == expected, f"{where}: the sealed share of worker {place} has {len(blob)} bytes")
+        except AuditError:
+            raise
+        except (FedproofError, ValueError) as error:
+            raise AuditError(f"{where}: {error}") from None
+
+    def _check_end(self, task: TaskInfo, settled: SettledRound, updates: list[Update]) -> str:
+        """The aggregate of a round, or that it never got one."""
+        number = settled.round
+        if settled.leader is None or settled.new_model is None or settled.content_id is None:
+            return f"round {number}: nobody settled it in time; its participants are paid and the model stays"
+        self._check_average(task, settled, updates, settled.leader)
+        what = f"round {number}: the published model"
+        model = self.auditor.model(settled.content_id.hex(), settled.new_model, what)
+        self.models.append((settled.new_model, model))
+        return f"round {number}: the new model is the average of exactly these updates over {settled.total_rows} rows"
+
+    def _check_average(self, task: TaskInfo, settled: SettledRound, updates: list[Update], leader: str) -> None:
+        number = settled.round
+        where = f"round {number}"
+        require(
+            leader in [worker.address for worker in task.workers], f"{where}: {leader} settled it, who is no worker"
+        )
+        call = direct_call(
+            self.auditor.market.chain, self.federation.contract, settled.tx_hash, "finalizeRound", leader
+        )
+        sealed = [plain(update.sealed(self.enrolments[update.participant].index)) for update in updates]
+        require(
+            list(plain(call["updates"])) == sealed,
+            f"{where}: it was settled with other updates or share commitments than were submitted",
+        )
+        aggregate = _aggregate(call["aggregate"])
+        require(
+            (aggregate.new_model, aggregate.content_id) == (settled.new_model, settled.content_id),
+            f"{where}: the event names another model than the proof",
+        )
+        try:
+            check_aggregate(self.federation, self.auditor.keys["aggregation"], task, number, updates, aggregate, leader)
+        except FedproofError as error:
+            raise AuditError(f"{where}: aggregation proof: {error}") from None
+
+
+def _aggregate(values: object) -> Aggregate:
+    """The aggregate in finalize's calldata."""
+    model, d, content_id, proof = plain(values)
+    return Aggregate(number_words(model), bytes(content_id), linked_proof(number_words(d), proof))

@@ -1,0 +1,134 @@
+"""Runs on contracts of a cheater's own: its chain replays without a fault, and the audit refuses it all the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedproof.app import audit
+from fedproof.app.audit import audit_run
+from fedproof.app.audit_run import check_code
+from fedproof.app.telling import Silent
+from fedproof.errors import AuditError
+from fedproof.ledger import Account, Chain, load_artifact
+from tests.app.runs import FinishedRun, replayed
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class Cheater:
+    """The run's chain with an account that may add to it."""
+
+    run: FinishedRun
+    chain: Chain
+    account: Account
+
+    def made(self, artifact: Any, *args: Any, **more: Any) -> tuple[str, str]:
+        """Deploy, and point to it as a manifest does."""
+        address = self.chain.deploy(artifact, *args, sender=self.account, **more).address
+        return address, self.chain.deployment_receipt(address).tx_hash
+
+    @property
+    def at(self) -> dict[str, str]:
+        return {name: made[0] for name, made in self.run.manifest.contracts.items()}
+
+
+@pytest.fixture(scope="module")
+def cheater(run: FinishedRun) -> Iterator[Cheater]:
+    with replayed(run.folder) as chain:
+        yield Cheater(run, chain, chain.new_account("cheater"))
+
+
+def refused(
+    cheater: Cheater, folder: Path, monkeypatch: pytest.MonkeyPatch, contracts: dict[str, Any], match: str
+) -> None:
+    """The audit of a manifest that names other contracts."""
+    cheater.run.copy(folder)
+    path = folder / "public" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["contracts"] |= {name: list(made) for name, made in contracts.items()}
+    path.write_text(json.dumps(manifest))
+    monkeypatch.setattr(audit, "open_chain", lambda *_: nullcontext(cheater.chain))
+    with pytest.raises(AuditError, match=match):
+        audit_run(folder, Silent())
+
+
+def test_refuses_other_code_under_a_shipped_name(
+    cheater: Cheater, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = load_artifact("AccessToken")
+    last = int(shipped.bytecode[-2:], 16)
+    other = replace(shipped, bytecode=shipped.bytecode[:-2] + f"{last ^ 1:02x}")  # it runs all the same
+    made = cheater.made(other, 10**30)
+    refused(cheater, tmp_path, monkeypatch, {"AccessToken": made}, "was not made from the AccessToken")
+
+
+def test_refuses_more_behind_the_constructors_arguments(cheater: Cheater) -> None:
+    shipped = load_artifact("AccessToken")
+    abi = [
+        entry | {"inputs": [*entry["inputs"], {"name": "more", "type": "uint256"}]}
+        if entry["type"] == "constructor"
+        else entry
+        for entry in shipped.abi
+    ]
+    made = cheater.made(replace(shipped, abi=tuple(abi)), 1, 2)
+    with pytest.raises(AuditError, match="was not made from the AccessToken"):
+        check_code(cheater.chain, {"AccessToken": made})
+
+
+def test_refuses_a_library_of_other_code(cheater: Cheater, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("PoseidonT3", "PoseidonT5")
+    given = {name: cheater.made(name)[0] for name in names}
+    good = cheater.made("NoteVault", cheater.at["AccessToken"], 604_800, libraries=given)
+    assert "ships" in check_code(cheater.chain, {"NoteVault": good})
+    crossed = dict(zip(names, (given["PoseidonT5"], given["PoseidonT3"]), strict=True))
+    made = cheater.made("NoteVault", cheater.at["AccessToken"], 604_800, libraries=crossed)
+    refused(cheater, tmp_path, monkeypatch, {"NoteVault": made}, "the library at .* is not the PoseidonT")
+
+
+def test_refuses_a_creation_that_failed(cheater: Cheater, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Chain.receipt
+    monkeypatch.setattr(Chain, "receipt", lambda *a: replace(real(*a), status=0))
+    with pytest.raises(AuditError, match="was not made from the AccessToken"):
+        check_code(cheater.chain, {"AccessToken": cheater.run.manifest.contracts["AccessToken"]})
+
+
+def test_refuses_a_federation_over_another_registry(
+    cheater: Cheater, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = cheater.made("DatasetRegistry", cheater.at["NoteVault"], 365 * 86_400, True)
+    made = cheater.made("Federation", registry[0], cheater.at["AccessToken"], True)
+    refused(cheater, tmp_path, monkeypatch, {"Federation": made}, "use another registry than the manifest")
+
+
+def test_refuses_a_federation_that_pays_in_another_token(
+    cheater: Cheater, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = cheater.made("AccessToken", 10**30)
+    made = cheater.made("Federation", cheater.at["DatasetRegistry"], token[0], True)
+    refused(cheater, tmp_path, monkeypatch, {"Federation": made}, "use another token than the manifest")
+
+
+def test_refuses_a_registry_over_another_vault(
+    cheater: Cheater, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its epochs are an hour: one balance would open a dataset 168 times a week."""
+    given = {name: cheater.made(name)[0] for name in ("PoseidonT3", "PoseidonT5")}
+    vault = cheater.made("NoteVault", cheater.at["AccessToken"], 3600, libraries=given)
+    registry = cheater.made("DatasetRegistry", vault[0], 365 * 86_400, True)
+    made = cheater.made("Federation", registry[0], cheater.at["AccessToken"], True)
+    contracts = {"DatasetRegistry": registry, "Federation": made}
+    refused(cheater, tmp_path, monkeypatch, contracts, "belongs to another vault")
+    # with a vault of its own all belongs together, and its epoch is told; but the task is not there
+    refused(cheater, tmp_path / "own", monkeypatch, contracts | {"NoteVault": vault}, "no task 1")
+
+
+def test_tells_the_length_of_an_epoch(run: FinishedRun) -> None:
+    assert "an epoch has 604,800 s" in "\n".join(run.audit().checks)

@@ -1,0 +1,82 @@
+"""No secret of any role is in anything that is public, printed or reported."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedproof.data.records import HEADER
+from tests.app.runs import FinishedRun, command
+
+pytestmark = pytest.mark.slow
+
+#: what states hold that the whole world may know, beside the secrets
+PUBLIC = {"commitment", "dataset", "notes", "spent", "served", "trained"}
+SECRETS = {"secret", "hpke", "masks", "tier_key", "records"}
+WORD = 32
+
+
+def secret_values(value: Any, key: str = "") -> Iterator[tuple[str, bytes]]:
+    """All values of a state that are not known to be public, as bytes."""
+    if key in PUBLIC:
+        return
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from secret_values(inner, name)
+    else:
+        digits = str(value).removeprefix("0x")
+        yield key, bytes.fromhex(digits.zfill(len(digits) + len(digits) % 2))
+
+
+def needles(run: FinishedRun) -> dict[bytes, str]:
+    """Everything that must not be found, and whose it is: each secret's words, in every way to write them down."""
+    found: dict[bytes, str] = {}
+    kinds: set[str] = set()
+    for path in sorted((run.folder / "private").glob("*/state.json")):
+        for key, value in secret_values(json.loads(path.read_text())["data"]):
+            kinds.add(key)
+            if key == "records":
+                value = value[HEADER.size :]  # the public schema's digest, and counts
+            words = [value[at : at + WORD] for at in range(len(value) % WORD, len(value), WORD)]
+            for word in words:
+                if len(set(word)) < 12:  # small numbers of a record, not enough to tell from chance
+                    continue
+                number = int.from_bytes(word, "big")
+                shapes = (word, word.hex().encode(), word.hex().upper().encode(), str(number).encode())
+                encoded = base64.b64encode(word).rstrip(b"=")[:-1]
+                for shape in (*shapes, encoded, str(int.from_bytes(word, "little")).encode()):
+                    found[shape] = f"{path.parent.name}: {key}"
+    assert kinds == SECRETS
+    return found
+
+
+def outputs(run: FinishedRun) -> Iterator[tuple[str, bytes]]:
+    """Everything that leaves a role."""
+    for path in sorted(path for path in (run.folder / "public").rglob("*") if path.is_file()):
+        yield path.name, path.read_bytes()
+    yield "report.json", (run.folder / "report.json").read_bytes()
+    yield "standard output", run.stdout.encode()
+    yield "standard error", run.stderr.encode()
+    done = command("verify", str(run.folder))
+    yield "verify", done.stdout.encode() + done.stderr.encode()
+
+
+def test_no_secret_appears_anywhere(run: FinishedRun) -> None:
+    hidden = needles(run)
+    assert len(hidden) > 300
+    for name, content in outputs(run):
+        hits = {whose for needle, whose in hidden.items() if needle in content}
+        assert not hits, f"{name} holds {', '.join(sorted(hits))}"
+
+
+def test_the_search_finds_what_it_looks_for(run: FinishedRun, tmp_path: Path) -> None:
+    """The same search in the private half finds every role."""
+    hidden = needles(run)
+    private = b"".join(path.read_bytes() for path in (run.folder / "private").glob("*/state.json"))
+    found = {whose.split(":")[0] for needle, whose in hidden.items() if needle in private}
+    assert len(found) == 9

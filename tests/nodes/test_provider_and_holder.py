@@ -1,0 +1,236 @@
+"""Providers and holders that are stopped between saving and acting, or act twice."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedproof.app.demo import THRESHOLDS, TOKEN
+from fedproof.app.world import World
+from fedproof.data import Parts, Schema
+from fedproof.errors import ProofError, SealingError, StateError
+from fedproof.ledger.marketplace import Marketplace
+from fedproof.nodes.holder import Holder
+from fedproof.nodes.provider import Provider
+from fedproof.nodes.state import StateFile
+from fedproof.sealing import KeyPair
+
+pytestmark = pytest.mark.slow
+
+Market = tuple[World, Parts, Schema]
+NAMES = count()
+DAY = 86_400
+
+
+class CrashError(Exception):
+    """The process ends here."""
+
+
+def provider_of(market: Market, folder: Path, name: str) -> Provider:
+    world = market[0]
+    return Provider(world.deployment, world.chain.new_account(name), StateFile(folder, "provider"))
+
+
+def holder_of(market: Market, folder: Path, amount: int = 1_200 * TOKEN) -> Holder:
+    """A holder with one locked note."""
+    world = market[0]
+    account = world.chain.new_account(f"holder-{next(NAMES)}")
+    holder = Holder(world.deployment, account, StateFile(folder, "participant"))
+    world.chain.transact(world.deployment.market.token.functions.transfer(account.address, amount), world.operator)
+    holder.lock(amount, world.deployment.market.current_epoch() + 20)
+    return holder
+
+
+def restarted(node: Any) -> Any:
+    """The same node in a new process."""
+    folder, role = node.state.folder, node.state.role
+    node.state.close()
+    return type(node)(node.deployment, node.account, StateFile(folder, role))
+
+
+@pytest.fixture
+def name() -> str:
+    return f"clinic-{next(NAMES)}"
+
+
+@pytest.fixture
+def listed(hospital: Market, tmp_path: Path, name: str) -> Provider:
+    """A provider with a listed dataset."""
+    provider = provider_of(hospital, tmp_path / "provider", name)
+    provider.list_dataset(hospital[1].parts[0], hospital[2], THRESHOLDS)
+    return provider
+
+
+def test_a_listing_whose_id_was_not_saved_is_found_and_not_made_twice(
+    hospital: Market, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = provider_of(hospital, tmp_path / "p", name)
+    real = StateFile.put
+
+    def put(state: StateFile, **values: Any) -> None:
+        if "dataset" in values:
+            raise CrashError
+        real(state, **values)
+
+    monkeypatch.setattr(StateFile, "put", put)
+    with pytest.raises(CrashError):
+        provider.list_dataset(hospital[1].parts[0], hospital[2], THRESHOLDS)
+    monkeypatch.undo()
+    again = restarted(provider)
+    market = hospital[0].deployment.market
+    listings = market.listings(provider=again.account.address)
+    assert [again.dataset] == [listing.dataset_id for listing in listings]
+    with pytest.raises(StateError, match="has listed dataset"):
+        again.list_dataset(hospital[1].parts[0], hospital[2], THRESHOLDS)
+    assert len(market.listings(provider=again.account.address)) == 1
+    # and what it saved before it minted opens the listing
+    holder = holder_of(hospital, tmp_path / "h")
+    holder.request_access(again.dataset, DAY)
+    assert len(again.answer_grants()) == 1
+    assert holder.open_dataset(again.dataset).rows == hospital[1].parts[0].rows
+
+
+def test_a_crash_before_minting_leaves_nothing_listed_and_can_be_repeated(
+    hospital: Market, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = provider_of(hospital, tmp_path / "p", name)
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise CrashError
+
+    monkeypatch.setattr(Marketplace, "mint_dataset", crash)
+    with pytest.raises(CrashError):
+        provider.list_dataset(hospital[1].parts[0], hospital[2], THRESHOLDS)
+    monkeypatch.undo()
+    again = restarted(provider)
+    assert again.dataset is None
+    assert again.answer_grants() == []
+    before = again.state.get("tier_key")
+    minted = again.list_dataset(hospital[1].parts[0], hospital[2], THRESHOLDS).minted
+    assert again.dataset == minted.dataset_id
+    # nothing of the first attempt is used: one key would have sealed two files under one tier
+    assert again.state.get("tier_key") != before
+
+
+def test_the_key_is_saved_before_the_dataset_is_public(
+    hospital: Market, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full stops the listing before anything is on chain."""
+    provider = provider_of(hospital, tmp_path / "p", name)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise StateError("no room")
+
+    monkeypatch.setattr(StateFile, "put", full)
+    with pytest.raises(StateError, match="no room"):
+        provider.list_dataset(hospital[1].parts[0], hospital[2], THRESHOLDS)
+    assert hospital[0].deployment.market.listings(provider=provider.account.address) == []
+
+
+def test_each_grant_is_answered_exactly_once(hospital: Market, listed: Provider, tmp_path: Path) -> None:
+    first, second = holder_of(hospital, tmp_path / "1"), holder_of(hospital, tmp_path / "2")
+    dataset = listed.dataset
+    assert dataset is not None
+    first.request_access(dataset, DAY)
+    assert [each.grantee for each in listed.answer_grants()] == [first.account.address]
+    assert listed.answer_grants() == []
+    second.request_access(dataset, DAY)
+    again = restarted(listed)
+    assert [each.grantee for each in again.answer_grants()] == [second.account.address]
+    assert again.answer_grants() == []
+    # an extension may carry another key, so it is answered too, once
+    first.request_access(dataset, DAY)
+    assert [each.grantee for each in again.answer_grants()] == [first.account.address]
+    assert again.answer_grants() == []
+    market = hospital[0].deployment.market
+    assert len(market.deliveries(datasetId=dataset)) == 3
+
+
+def test_a_crash_between_two_answers_loses_none(
+    hospital: Market, listed: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holders = [holder_of(hospital, tmp_path / str(k)) for k in range(2)]
+    dataset = listed.dataset
+    assert dataset is not None
+    for holder in holders:
+        holder.request_access(dataset, DAY)
+    real, sent = Marketplace.deliver_key, []
+
+    def once(*arguments: Any) -> Any:
+        if sent:
+            raise CrashError
+        sent.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(Marketplace, "deliver_key", once)
+    with pytest.raises(CrashError):
+        listed.answer_grants()
+    monkeypatch.undo()
+    assert len(restarted(listed).answer_grants()) == 1
+    for holder in holders:
+        assert holder.open_dataset(dataset).rows == hospital[1].parts[0].rows
+
+
+def test_a_grant_that_ended_unanswered_does_not_keep_the_others_waiting(
+    hospital: Market, listed: Provider, tmp_path: Path
+) -> None:
+    late, other = holder_of(hospital, tmp_path / "1"), holder_of(hospital, tmp_path / "2")
+    dataset = listed.dataset
+    assert dataset is not None
+    late.request_access(dataset, 30)
+    hospital[0].chain.mine(4)  # 12 s each
+    other.request_access(dataset, DAY)
+    assert [each.grantee for each in listed.answer_grants()] == [other.account.address]
+
+
+def test_a_provider_of_another_state_cannot_answer(hospital: Market, listed: Provider, tmp_path: Path) -> None:
+    """An empty state folder knows no dataset and no key, and says so by doing nothing."""
+    holder = holder_of(hospital, tmp_path / "h")
+    assert listed.dataset is not None
+    holder.request_access(listed.dataset, DAY)
+    stranger = Provider(listed.deployment, listed.account, StateFile(tmp_path / "empty", "provider"))
+    assert stranger.dataset is None
+    assert stranger.answer_grants() == []
+
+
+def test_a_holder_keeps_secret_and_key_over_restarts(hospital: Market, listed: Provider, tmp_path: Path) -> None:
+    holder = holder_of(hospital, tmp_path / "h")
+    dataset = listed.dataset
+    assert dataset is not None
+    holder.request_access(dataset, DAY)
+    listed.answer_grants()
+    again = restarted(holder)
+    assert again.hpke_public == holder.hpke_public
+    assert again.state.get("notes") == holder.state.get("notes")
+    assert again.open_dataset(dataset).rows == hospital[1].parts[0].rows
+    # its nullifier of this epoch is spent, in the new process as in the old
+    again.request_access(dataset, DAY)  # the extension has a nullifier of its own
+    with pytest.raises(Exception, match="NullifierSpent"):
+        again.request_access(dataset, DAY)
+
+
+def test_a_key_sealed_to_another_does_not_open(hospital: Market, listed: Provider, tmp_path: Path) -> None:
+    holder = holder_of(hospital, tmp_path / "h")
+    dataset = listed.dataset
+    assert dataset is not None
+    holder.request_access(dataset, DAY)
+    listed.answer_grants()
+    holder.state.put(hpke=KeyPair.generate().private.hex())
+    with pytest.raises(SealingError):
+        restarted(holder).open_dataset(dataset)
+
+
+def test_a_note_that_is_too_small_proves_nothing(hospital: Market, listed: Provider, tmp_path: Path) -> None:
+    holder = holder_of(hospital, tmp_path / "h", 999 * TOKEN)
+    dataset = listed.dataset
+    assert dataset is not None
+    with pytest.raises(ProofError, match="do not reach the threshold"):
+        holder.request_access(dataset, DAY)
+
+
+def test_a_second_process_on_one_folder_is_refused(listed: Provider) -> None:
+    with pytest.raises(StateError, match="in use by another process"):
+        StateFile(listed.state.folder, "provider")
