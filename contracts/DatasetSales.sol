@@ -10,6 +10,9 @@ import {IDatasetRegistry} from "./IDatasetRegistry.sol";
 /// @title Sales of dataset tokens at a fixed price
 /// @notice Token and price change hands in one transaction; this contract never holds either. Who owns the token is the
 /// provider: it gets the price of every later grant. Running grants stay as they are.
+///
+/// Only an approval of the single token counts, never one of all tokens: it ends with the next transfer, so that an old
+/// offer does not come back to life when its seller gets the token back.
 contract DatasetSales {
     using SafeERC20 for IERC20;
 
@@ -23,7 +26,7 @@ contract DatasetSales {
     IERC721 public immutable registry;
     /// @notice The token that prices are paid in.
     IERC20 public immutable token;
-    /// @notice The offer of a dataset; void as soon as its seller is not the owner any more.
+    /// @notice The offer of a dataset; void as soon as its seller is not the owner, or has not approved this contract.
     mapping(uint256 datasetId => Offer) public offers;
 
     /// @notice A dataset is for sale.
@@ -35,7 +38,7 @@ contract DatasetSales {
 
     /// @notice Only the owner of the dataset may do this.
     error NotOwner(uint256 datasetId, address caller);
-    /// @notice This contract may not move the token: approve it first.
+    /// @notice This contract is not approved for the token, or not any more.
     error NotApproved(uint256 datasetId);
     /// @notice The dataset is not for sale to the caller at this price.
     error NoSuchOffer(uint256 datasetId);
@@ -58,9 +61,7 @@ contract DatasetSales {
     /// @param buyer who may buy; zero for anybody
     function offer(uint256 datasetId, uint256 price, address buyer) external {
         if (registry.ownerOf(datasetId) != msg.sender) revert NotOwner(datasetId, msg.sender);
-        if (registry.getApproved(datasetId) != address(this) && !registry.isApprovedForAll(msg.sender, address(this))) {
-            revert NotApproved(datasetId);
-        }
+        if (registry.getApproved(datasetId) != address(this)) revert NotApproved(datasetId);
         offers[datasetId] = Offer(msg.sender, buyer, price);
         emit Offered(datasetId, msg.sender, buyer, price);
     }
@@ -80,6 +81,7 @@ contract DatasetSales {
             revert NoSuchOffer(datasetId);
         }
         IDatasetRegistry datasets = IDatasetRegistry(address(registry));
+        if (registry.getApproved(datasetId) != address(this)) revert NotApproved(datasetId);
         if (datasets.versionOf(datasetId) != version || datasets.isRetired(datasetId)) revert Changed(datasetId);
         delete offers[datasetId];
         emit Sold(datasetId, seller, msg.sender, price);

@@ -80,7 +80,8 @@ def test_nothing_can_be_initialised_or_configured_again(world: World) -> None:
     }
     erc721 = {"approve", "setApprovalForAll", "transferFrom", "safeTransferFrom"}
     ownership = {"transferOwnership", "acceptOwnership", "renounceOwnership"}
-    own = {"registerClass", "closeClass", "mintDataset", "retire", "accessDataset", "deliverKey"}
+    own = {"registerClass", "closeClass", "mintDataset", "updateDataset", "addBlock", "retire"}
+    own |= {"accessDataset", "deliverKey"}
     assert changing == erc721 | ownership | own
 
 
@@ -121,6 +122,19 @@ def test_rejects_a_key_that_shares_delta_or_eta_with_another_circuit(world: Worl
     world.market.register_class(world.owner, 32, 2, other, eligibility)
 
 
+@pytest.mark.parametrize("place", ["listing delta", "listing eta", "eligibility delta"])
+def test_rejects_a_key_that_shares_the_delta_of_the_vaults_spend_key(world: World, place: str) -> None:
+    """Who knows it could prove a spend by a proof of a cheaper statement, and the other way round."""
+    spend = toy.spend_keys().verifying
+    listing, eligibility = toy.listing_keys("another listing").verifying, toy.eligibility_keys("another one").verifying
+    if place.startswith("listing"):
+        listing = changed(listing, **{place.split()[1]: spend.delta})
+    else:
+        eligibility = changed(eligibility, delta=spend.delta)
+    with rejects("SharedTrapdoor"):
+        world.market.register_class(world.owner, 32, 2, listing, eligibility)
+
+
 def test_rejects_development_keys_where_they_are_not_allowed(world: World) -> None:
     strict = registry(world, allow_development_keys=False)
     listing, eligibility = toy.listing_keys().verifying, toy.eligibility_keys().verifying
@@ -141,7 +155,8 @@ def test_refuses_to_allow_development_keys_on_a_public_chain(world: World, monke
         world.chain, world.owner, spend_key=toy.spend_keys().verifying, allow_development_keys=True, force=True
     )
     assert world.chain.call(forced.registry.functions.allowDevelopmentKeys()) is True
-    plain = Marketplace.deploy(world.chain, world.owner, spend_key=toy.spend_keys().verifying)
+    production = changed(toy.spend_keys().verifying, development=False)
+    plain = Marketplace.deploy(world.chain, world.owner, spend_key=production)
     assert world.chain.call(plain.registry.functions.allowDevelopmentKeys()) is False
 
 

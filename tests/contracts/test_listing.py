@@ -8,7 +8,7 @@ import pytest
 
 from fedproof import _core
 from fedproof.errors import InputError
-from fedproof.ledger.market_types import Terms
+from fedproof.ledger.market_types import MAX_AMOUNT, UNIT, Terms
 from fedproof.ledger.rpc import RpcError
 from fedproof.proving.linked import LinkedProof
 from fedproof.proving.transcript import Challenges, listing_challenges
@@ -46,7 +46,8 @@ def test_a_proven_dataset_becomes_a_token_of_its_provider(world: World) -> None:
 
 @pytest.mark.parametrize(
     "item",
-    ["chain", "registry", "minter", "circuit", "dataset", "d", "rows", "class", "schema", "thresholds", "sealed files"],
+    ["chain", "registry", "minter", "circuit", "dataset", "d", "rows", "class", "schema", "card", "thresholds"]
+    + ["prices", "sealed files"],
 )
 def test_rejects_a_proof_whose_transcript_differs_in(world: World, item: str) -> None:
     """An honest proof for challenges in which one item is another one."""
@@ -54,7 +55,9 @@ def test_rejects_a_proof_whose_transcript_differs_in(world: World, item: str) ->
     told = {
         "class": replace(terms, class_id=terms.class_id + 1),
         "schema": replace(terms, schema=b"\x06" * 32),
-        "thresholds": replace(terms, thresholds=(0, 100, 200, 301, 0, 500)),
+        "thresholds": replace(terms, thresholds=tuple(t + UNIT if t else t for t in THRESHOLDS)),
+        "prices": replace(terms, prices=(0, UNIT, 0, 0, 0, 0)),
+        "card": replace(terms, card=b"\x08" * 32),
         "sealed files": replace(terms, sealed_files=SEALED),
     }.get(item, terms)
     values = toy.vector()
@@ -203,19 +206,24 @@ def test_rejects_terms_that_make_no_sense(world: World) -> None:
     good = world.terms()
     commitment, proof = world.prove_listing(world.provider, good)
     words = world.market.mint_dataset_call(good, commitment, N, proof).arguments
-    (class_id, schema, thresholds, files), listing = words
+    (class_id, schema, card, thresholds, prices, files), listing = words
 
     def mint(*terms: object) -> None:
         world.chain.transact(world.market.registry.functions.mintDataset(terms, listing), world.provider)
 
     with rejects("ClassNotOpen", 0):
-        mint(0, schema, thresholds, files)
+        mint(0, schema, card, thresholds, prices, files)
     with rejects("ClassNotOpen", class_id + 1):
-        mint(class_id + 1, schema, thresholds, files)
+        mint(class_id + 1, schema, card, thresholds, prices, files)
     with rejects("MissingSchema"):
-        mint(class_id, bytes(32), thresholds, files)
+        mint(class_id, bytes(32), card, thresholds, prices, files)
     with rejects("TierZeroIsFree"):
-        mint(class_id, schema, (1, *thresholds[1:]), files)
+        mint(class_id, schema, card, (1, *thresholds[1:]), prices, files)
+    with rejects("TierZeroIsFree"):
+        mint(class_id, schema, card, thresholds, (1, *prices[1:]), files)
+    assert thresholds[4] == 0
+    with rejects("PriceWithoutTier", 4):
+        mint(class_id, schema, card, thresholds, (*prices[:4], 1, 0), files)
 
 
 @pytest.mark.parametrize(
@@ -225,9 +233,18 @@ def test_rejects_terms_that_make_no_sense(world: World) -> None:
         {"schema": bytes(32)},
         {"schema": b"short"},
         {"thresholds": (1, 0, 0, 0, 0, 0)},
-        {"thresholds": (0, 1, 2)},
-        {"thresholds": (0, 1 << 128, 0, 0, 0, 0)},
-        {"thresholds": (0, -1, 0, 0, 0, 0)},
+        {"thresholds": (0, UNIT, 2 * UNIT)},
+        {"prices": (0,) * 5},
+        {"thresholds": (0, MAX_AMOUNT + UNIT, 0, 0, 0, 0)},
+        {"thresholds": (0, UNIT + 1, 0, 0, 0, 0)},
+        {"thresholds": (0, 1, 0, 0, 0, 0)},
+        {"thresholds": (0, -UNIT, 0, 0, 0, 0)},
+        {"prices": (UNIT, 0, 0, 0, 0, 0)},
+        {"prices": (0, MAX_AMOUNT + UNIT, 0, 0, 0, 0)},
+        {"prices": (0, UNIT - 1, 0, 0, 0, 0)},
+        {"prices": (0, -UNIT, 0, 0, 0, 0)},
+        {"prices": (0, 0, 0, 0, UNIT, 0)},
+        {"card": b"short"},
         {"sealed_files": (b"",) * 6},
     ],
 )
@@ -269,6 +286,12 @@ def test_a_starved_listing_reverts_and_never_says_invalid(world: World) -> None:
 
 def test_asking_for_a_dataset_that_does_not_exist_is_refused(world: World) -> None:
     functions = world.market.registry.functions
-    for function in (functions.getDataset(1), functions.commitmentOf(1), functions.shapeOf(1), functions.getDataset(0)):
+    for function in (
+        functions.getDataset(1),
+        functions.commitmentOf(1),
+        functions.shapeOf(1),
+        functions.getDataset(0),
+        *(functions[name](1) for name in ("versionOf", "isRetired")),
+    ):
         with rejects("NoSuchDataset"):
             world.chain.call(function)

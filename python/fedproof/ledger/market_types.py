@@ -267,11 +267,14 @@ class KeysPlaced:
     dataset_id: int
     version: int
     escrow_id: bytes
+    block_number: int
+    log_index: int
 
     @classmethod
     def of(cls, event: Event) -> KeysPlaced:
         """The event, typed."""
-        return cls(event.args["datasetId"], event.args["version"], event.args["escrowId"])
+        a = event.args
+        return cls(a["datasetId"], a["version"], a["escrowId"], event.block_number, event.log_index)
 
 
 @dataclass(frozen=True)
@@ -284,12 +287,23 @@ class ShareReleased:
     tier: int
     version: int
     sealed_share: bytes = field(repr=False)
+    block_number: int
+    log_index: int
 
     @classmethod
     def of(cls, event: Event) -> ShareReleased:
         """The event, typed."""
         a = event.args
-        return cls(a["datasetId"], a["grantee"], a["worker"], a["tier"], a["version"], a["sealedShare"])
+        return cls(
+            dataset_id=a["datasetId"],
+            grantee=a["grantee"],
+            worker=a["worker"],
+            tier=a["tier"],
+            version=a["version"],
+            sealed_share=a["sealedShare"],
+            block_number=event.block_number,
+            log_index=event.log_index,
+        )
 
 
 @dataclass(frozen=True)

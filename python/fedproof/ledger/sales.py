@@ -32,8 +32,10 @@ class Sales:
 
     def offer(self, sender: Account, dataset_id: int, price: int, buyer: str | None = None) -> Receipt:
         """Approves the sale of the token where needed, and offers it; `buyer` None lets anybody buy."""
-        approved = self.chain.call(self.registry.functions.getApproved(dataset_id)) == self.address
-        if not approved:
+        if not self._is_approved(dataset_id):
+            # a forgotten offer would hold from the approval on until the new one takes its place
+            if self.chain.call(self.contract.functions.offers(dataset_id))[0] == sender.address:
+                self.withdraw(sender, dataset_id)
             self.chain.transact(self.registry.functions.approve(self.address, dataset_id), sender)
         return self.chain.transact(self.contract.functions.offer(dataset_id, price, buyer or _NOBODY), sender)
 
@@ -42,9 +44,11 @@ class Sales:
         return self.chain.transact(self.contract.functions.withdraw(dataset_id), sender)
 
     def offer_of(self, dataset_id: int) -> Offer | None:
-        """The open offer of a dataset; None when there is none, or its seller is not the owner any more."""
+        """The open offer of a dataset; None when there is none, or its seller has moved the token since."""
         seller, buyer, price = self.chain.call(self.contract.functions.offers(dataset_id))
         if seller == _NOBODY or self.chain.call(self.registry.functions.ownerOf(dataset_id)) != seller:
+            return None
+        if not self._is_approved(dataset_id):
             return None
         return Offer(dataset_id, seller, None if buyer == _NOBODY else buyer, int(price))
 
@@ -54,6 +58,9 @@ class Sales:
             self.chain.transact(self.token.functions.approve(self.address, offer.price), sender)
         call = self.contract.functions.buy(offer.dataset_id, offer.seller, offer.price, version)
         return self.chain.transact(call, sender)
+
+    def _is_approved(self, dataset_id: int) -> bool:
+        return bool(self.chain.call(self.registry.functions.getApproved(dataset_id)) == self.address)
 
 
 class Escrow:
