@@ -46,8 +46,21 @@ def test_a_proven_dataset_becomes_a_token_of_its_provider(world: World) -> None:
 
 @pytest.mark.parametrize(
     "item",
-    ["chain", "registry", "minter", "circuit", "dataset", "d", "rows", "class", "schema", "card", "thresholds"]
-    + ["prices", "sealed files"],
+    [
+        "chain",
+        "registry",
+        "minter",
+        "circuit",
+        "dataset",
+        "d",
+        "rows",
+        "class",
+        "schema",
+        "card",
+        "thresholds",
+        "prices",
+        "sealed",
+    ],
 )
 def test_rejects_a_proof_whose_transcript_differs_in(world: World, item: str) -> None:
     """An honest proof for challenges in which one item is another one."""
@@ -58,7 +71,7 @@ def test_rejects_a_proof_whose_transcript_differs_in(world: World, item: str) ->
         "thresholds": replace(terms, thresholds=tuple(t + UNIT if t else t for t in THRESHOLDS)),
         "prices": replace(terms, prices=(0, UNIT, 0, 0, 0, 0)),
         "card": replace(terms, card=b"\x08" * 32),
-        "sealed files": replace(terms, sealed_files=SEALED),
+        "sealed": replace(terms, sealed_files=SEALED),
     }.get(item, terms)
     values = toy.vector()
     commitment = toy.srs().commit(values)

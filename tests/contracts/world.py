@@ -58,6 +58,37 @@ class World:
         commitment, proof = self.prove_listing(self.provider, terms)
         return self.market.mint_dataset(self.provider, terms, commitment, 40, proof)
 
+    def update(
+        self, terms: Terms | None = None, seed: int = 2, sender: Account | None = None, dataset_id: int = 1
+    ) -> DatasetMinted:
+        """An honest next version, by default of other values under the same terms."""
+        terms, sender = terms or self.terms(), sender or self.provider
+        commitment, proof = self.prove_listing(sender, terms, seed=seed)
+        return self.market.update_dataset(sender, dataset_id, terms, commitment, 40, proof)
+
+    def prove_block(
+        self, minter: Account, place: tuple[int, int, int], rows: int = 40, seed: int = 9
+    ) -> tuple[bytes, LinkedProof]:
+        """A commitment and an honest proof for block `place`: dataset, version, number."""
+        values = toy.vector(seed)
+        commitment = toy.srs().commit(values)
+        circuit_id = toy.listing_keys().circuit.circuit_id
+        return commitment, toy.prove_listing(
+            rows,
+            values,
+            lambda d: self.market.block_challenges(minter.address, place, commitment, rows, circuit_id, d),
+        )
+
+    def give(self, account: Account, amount: int, allow: str | None = None) -> None:
+        """Tokens of the owner; with `allow` the account lets a contract take as many."""
+        self.chain.transact(self.market.token.functions.transfer(account.address, amount), self.owner)
+        if allow is not None:
+            self.chain.transact(self.market.token.functions.approve(allow, amount), account)
+
+    def balance(self, account: Account | str) -> int:
+        address = account if isinstance(account, str) else account.address
+        return int(self.chain.call(self.market.token.functions.balanceOf(address)))
+
     def lock(self, amount: int = 500 * UNIT, secret: int | None = None, epochs: int = 5) -> int:
         """Locks tokens of the owner and returns the new root."""
         owner = owner_of(self.secret if secret is None else secret)

@@ -44,7 +44,7 @@ def enrolling(arena: Arena, task: TaskInfo, player: Player, **changes: object) -
 def grant(arena: Arena, dataset_id: int, account: Account, tier: int = 3) -> None:
     """The toy prover's word is enough for the marketplace."""
     world = arena.world
-    root = world.market.deposits()[-1].root
+    root = world.market.vault.deposits()[-1].root
     public = world.public_inputs(dataset_id, tier, 7200, root, account)
     public[2] = 4242 + dataset_id
     proof = toy.prove_eligibility(public)
