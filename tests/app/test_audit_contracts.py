@@ -36,6 +36,12 @@ class Cheater:
         return address, self.chain.deployment_receipt(address).tx_hash
 
     @property
+    def spend_key(self) -> str:
+        """The key of the run's vault."""
+        vault = self.chain.contract_at("NoteVault", self.at["NoteVault"])
+        return str(self.chain.call(vault.functions.spendKey()))
+
+    @property
     def at(self) -> dict[str, str]:
         return {name: made[0] for name, made in self.run.manifest.contracts.items()}
 
@@ -86,10 +92,10 @@ def test_refuses_more_behind_the_constructors_arguments(cheater: Cheater) -> Non
 def test_refuses_a_library_of_other_code(cheater: Cheater, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("PoseidonT3", "PoseidonT5")
     given = {name: cheater.made(name)[0] for name in names}
-    good = cheater.made("NoteVault", cheater.at["AccessToken"], 604_800, libraries=given)
+    good = cheater.made("NoteVault", cheater.at["AccessToken"], 604_800, cheater.spend_key, True, libraries=given)
     assert "ships" in check_code(cheater.chain, {"NoteVault": good})
     crossed = dict(zip(names, (given["PoseidonT5"], given["PoseidonT3"]), strict=True))
-    made = cheater.made("NoteVault", cheater.at["AccessToken"], 604_800, libraries=crossed)
+    made = cheater.made("NoteVault", cheater.at["AccessToken"], 604_800, cheater.spend_key, True, libraries=crossed)
     refused(cheater, tmp_path, monkeypatch, {"NoteVault": made}, "the library at .* is not the PoseidonT")
 
 
@@ -121,13 +127,18 @@ def test_refuses_a_registry_over_another_vault(
 ) -> None:
     """Its epochs are an hour: one balance would open a dataset 168 times a week."""
     given = {name: cheater.made(name)[0] for name in ("PoseidonT3", "PoseidonT5")}
-    vault = cheater.made("NoteVault", cheater.at["AccessToken"], 3600, libraries=given)
+    vault = cheater.made("NoteVault", cheater.at["AccessToken"], 3600, cheater.spend_key, True, libraries=given)
     registry = cheater.made("DatasetRegistry", vault[0], 365 * 86_400, True)
     made = cheater.made("Federation", registry[0], cheater.at["AccessToken"], True)
     contracts = {"DatasetRegistry": registry, "Federation": made}
     refused(cheater, tmp_path, monkeypatch, contracts, "belongs to another vault")
     # with a vault of its own all belongs together, and its epoch is told; but the task is not there
-    refused(cheater, tmp_path / "own", monkeypatch, contracts | {"NoteVault": vault}, "no task 1")
+    own = {
+        "NoteVault": vault,
+        "KeyEscrow": cheater.made("KeyEscrow", registry[0]),
+        "DatasetSales": cheater.made("DatasetSales", registry[0], cheater.at["AccessToken"]),
+    }
+    refused(cheater, tmp_path / "own", monkeypatch, contracts | own, "no task 1")
 
 
 def test_tells_the_length_of_an_epoch(run: FinishedRun) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from fedproof import _core
 from fedproof.app.audit_keys import check_keys, check_powers
+from fedproof.app.audit_run import CONTRACTS
 from fedproof.errors import AuditError, FedproofError
 from fedproof.learning.model import TaskDescription
 from fedproof.ledger.federation import Federation
@@ -36,7 +37,7 @@ def opposite(point: bytes) -> bytes:
 def made(run: FinishedRun) -> Made:
     """Spec, powers and keys of the run's task."""
     chain, at = run.chain, {name: address for name, (address, _) in run.manifest.contracts.items()}
-    market = Marketplace.at(chain, Addresses(at["AccessToken"], at["NoteVault"], at["DatasetRegistry"]))  # type: ignore[arg-type]
+    market = Marketplace.at(chain, Addresses(*(at[name] for name in CONTRACTS[:-1])))  # type: ignore[arg-type]
     task = Federation.at(chain, at["Federation"]).task_info(run.manifest.task)
     store = BlobStore.open(str(run.folder / "public" / "blobs"))
     description = TaskDescription.decode(store.get(task.params.description.hex()))

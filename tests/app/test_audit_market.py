@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from fedproof import _core
+from fedproof.app import audit_market
 from fedproof.app.audit_base import direct_call
 from fedproof.errors import AuditError, StorageError
 from fedproof.ledger import Chain
+from fedproof.ledger.market_types import UNIT
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.storage import BlobStore
 from tests.app.runs import FinishedRun
@@ -33,6 +35,26 @@ def listed(**terms: Any) -> Lie:
 
 def kept(change: Callable[[Any], Any]) -> Lie:
     return lambda t: t.answer(Marketplace, "dataset", change)
+
+
+def offered(**terms: Any) -> Lie:
+    """The listing is true when its proof is checked, and has other terms when a grant is."""
+
+    def lie(tamper: Tamper) -> None:
+        real, seen = audit_market.listing_at, []
+
+        def lying(*arguments: Any) -> Any:
+            found = real(*arguments)
+            seen.append(found)
+            return found if len(seen) == 1 else replace(found, terms=replace(found.terms, **terms))
+
+        tamper.patch.setattr(audit_market, "listing_at", lying)
+
+    return lie
+
+
+def extended(tamper: Tamper) -> None:
+    tamper.answer(Marketplace, "grants", lambda found: [replace(each, extension=True) for each in found])
 
 
 def no_sealed_records(tamper: Tamper) -> None:
@@ -60,8 +82,11 @@ def longer_grant(tamper: Tamper) -> None:
 
 
 LIES: dict[str, tuple[Lie, str]] = {
-    "a dataset listed twice": (lambda t: t.answer(Marketplace, "listings", lambda found: found * 2), "2 times"),
-    "a dataset never listed": (lambda t: t.answer(Marketplace, "listings", lambda _: []), "0 times"),
+    "a dataset listed twice": (
+        lambda t: t.answer(Marketplace, "listings", lambda found: found * 2),
+        "do not follow one another",
+    ),
+    "a dataset never listed": (lambda t: t.answer(Marketplace, "listings", lambda _: []), "do not follow one another"),
     "another class": (listed(class_id=9), "another capacity class"),
     "another schema": (listed(schema=b"x" * 32), "another schema"),
     "other thresholds": (listed(thresholds=(0,) * 6), "dataset 1: listing: "),
@@ -83,10 +108,11 @@ LIES: dict[str, tuple[Lie, str]] = {
     "a longer grant": (lambda t: t.event("AccessGranted", expiry=add(1)), "ends at another time"),
     "another duration": (longer_grant, "eligibility proof"),
     "another tier": (lambda t: t.event("AccessGranted", tier=4), "eligibility proof"),
-    "a tier that is not offered": (kept(lambda d: replace(d, thresholds=(0,) * 6)), "was not offered"),
-    "a lower threshold": (kept(lambda d: replace(d, thresholds=(0, 1, 1, 1, 1, 1))), "eligibility proof"),
+    "a tier that is not offered": (offered(thresholds=(0,) * 6), "was not offered"),
+    "a lower threshold": (offered(thresholds=(0, *[UNIT] * 5)), "eligibility proof"),
+    "another price": (lambda t: t.event("AccessGranted", price=add(1)), "paid otherwise than the price"),
     "another HPKE key": (lambda t: t.event("AccessGranted", hpkeKey=bytes(32)), "eligibility proof"),
-    "another purpose": (lambda t: t.event("AccessGranted", extension=True), "eligibility proof"),
+    "another purpose": (extended, "eligibility proof"),
     "another grantee": (lambda t: t.event("AccessGranted", grantee=OTHER), "did not go from"),
     "another eligibility proof": (
         lambda t: t.call("accessDataset", lambda c: c.update(proof=[*c["proof"][:7], 1])),

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from fedproof.data.records import HEADER
 from tests.app.runs import FinishedRun, command
 
 pytestmark = pytest.mark.slow
 
 #: what states hold that the whole world may know, beside the secrets
-PUBLIC = {"commitment", "dataset", "notes", "spent", "served", "trained"}
-SECRETS = {"secret", "hpke", "masks", "tier_key", "records"}
+PUBLIC = {"commitments", "sealed", "card", "schema", "finished", "outbox", "spent", "served", "trained"}
+SECRETS = {"secret", "hpke", "note_key", "masks", "tier_key", "blindings", "digest"}
 WORD = 32
 
 
@@ -28,6 +27,9 @@ def secret_values(value: Any, key: str = "") -> Iterator[tuple[str, bytes]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from secret_values(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from secret_values(inner, key)
     else:
         digits = str(value).removeprefix("0x")
         yield key, bytes.fromhex(digits.zfill(len(digits) + len(digits) % 2))
@@ -40,8 +42,6 @@ def needles(run: FinishedRun) -> dict[bytes, str]:
     for path in sorted((run.folder / "private").glob("*/state.json")):
         for key, value in secret_values(json.loads(path.read_text())["data"]):
             kinds.add(key)
-            if key == "records":
-                value = value[HEADER.size :]  # the public schema's digest, and counts
             words = [value[at : at + WORD] for at in range(len(value) % WORD, len(value), WORD)]
             for word in words:
                 if len(set(word)) < 12:  # small numbers of a record, not enough to tell from chance

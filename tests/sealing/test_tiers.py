@@ -104,7 +104,8 @@ def test_rejects_a_key_of_another_tier_inside_a_grant() -> None:
 
 
 def test_refuses_fields_that_would_change_the_width_of_the_context() -> None:
-    for change in ({"registry": b"\x11" * 19}, {"grantee": b""}, {"chain_id": 1 << 256}, {"dataset": -1}, {"tier": 0}):
+    wrong = [{"registry": b"\x11" * 19}, {"grantee": b""}, {"chain_id": 1 << 256}, {"dataset": -1}, {"tier": 0}]
+    for change in (*wrong, {"version": 0}, {"version": 1 << 16}):
         with pytest.raises(SealingError):
             dataclasses.replace(GRANT, **change).info()
-    assert len(GRANT.info()) == len(b"fedproof/tier-grant/v1") + 32 + 20 + 32 + 1 + 20
+    assert len(GRANT.info()) == len(b"fedproof/tier-grant/v2") + 32 + 20 + 32 + 2 + 1 + 20

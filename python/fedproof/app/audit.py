@@ -13,7 +13,15 @@ from fedproof.app.audit_keys import check_keys, check_powers
 from fedproof.app.audit_market import GrantAuditor, check_listing
 from fedproof.app.audit_payments import check_payments
 from fedproof.app.audit_rounds import RoundAuditor
-from fedproof.app.audit_run import CHAIN_BYTES, Manifest, open_chain, open_contracts, read_document, read_manifest
+from fedproof.app.audit_run import (
+    CHAIN_BYTES,
+    Manifest,
+    check_blobs,
+    open_chain,
+    open_contracts,
+    read_document,
+    read_manifest,
+)
 from fedproof.app.audit_task import TaskAuditor
 from fedproof.app.telling import Teller
 from fedproof.errors import AuditError, FedproofError, InputError
@@ -49,7 +57,8 @@ def audit_run(folder: Path, teller: Teller, rpc: str | None = None) -> Audit:
     audit = Audit(teller)
     with open_chain(manifest, export, rpc, audit) as chain:
         try:
-            _audit(chain, manifest, BlobStore.open(str(blobs.absolute())), audit)
+            store = BlobStore.open(str(blobs.absolute()))
+            _audit(chain, manifest, store, audit)
         except AuditError:
             raise
         except FedproofError as error:
@@ -107,4 +116,5 @@ def _audit(chain: Chain, manifest: Manifest, store: BlobStore, audit: Audit) -> 
     for line in check_payments(market, federation, task, enrolments):
         audit.passed(line)
     audit.passed(auditor.score(rounds.models[-1][1]))
+    audit.passed(check_blobs(store))
     audit.note("a proven update is not an honest dataset: invented rows inside the ranges pass")

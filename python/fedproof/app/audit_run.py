@@ -20,6 +20,7 @@ from fedproof.ledger.federation import Federation
 from fedproof.ledger.market_types import Addresses
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.ledger.replay import check_export, replay
+from fedproof.storage import BlobStore
 
 CONTRACTS = ("AccessToken", "NoteVault", "DatasetRegistry", "KeyEscrow", "DatasetSales", "Federation")
 MANIFEST_BYTES = 1 << 16
@@ -179,3 +180,11 @@ def check_belonging(market: Marketplace, federation: Federation) -> str:
         require(chain.call(getter) == address, f"the contracts use another {what} than the manifest names")
     epoch = int(chain.call(market.vault.contract.functions.epochLength()))
     return f"token, vault, registry and federation belong together; an epoch has {epoch:,} s"
+
+
+def check_blobs(store: BlobStore) -> str:
+    """Every blob of the run is what its id says, also those that only a grantee can open and so know of."""
+    names = sorted(path.name for path in Path(store.name).iterdir())
+    for name in names:
+        store.get(name)
+    return f"{len(names)} blobs are stored, each what its id says"
