@@ -76,6 +76,11 @@ def request(
     if not offered.thresholds[tier]:
         open_tiers = [str(t) for t in range(1, TIERS) if offered.thresholds[t]]
         raise InputError(f"dataset {dataset_id} does not offer tier {tier}; it offers {', '.join(open_tiers)}")
+    if offered.retired:
+        raise InputError(f"dataset {dataset_id} is retired: it takes no new grants and no extensions")
+    longest = int(market.chain.call(market.registry.functions.maxDuration()))
+    if duration > longest:
+        raise InputError(f"a grant lasts {longest} s at most ({longest // 86_400} days), not {duration} s")
     known = market.grant(dataset_id, home.account(name).address, tier).expiry
     if known and not extend:
         raise InputError(f"{name} has had a grant of tier {tier} of dataset {dataset_id}; use: fedproof access extend")
@@ -83,7 +88,13 @@ def request(
         raise InputError(f"{name} has no grant of tier {tier} of dataset {dataset_id}; use: fedproof access request")
     holder = holder_of(home, name, dataset_id)
     teller.doing("proving eligibility")
-    granted = holder.request_access(dataset_id, duration, tier)
+    proof, public = holder.prove_eligibility(dataset_id, tier, duration)
+    if market.chain.call(market.registry.functions.isSpent(public[2])):
+        raise InputError(
+            f"the notes of {name} have given {'an extension' if extend else 'a first grant'} of dataset {dataset_id} "
+            "in this epoch already, whatever the tier; they do so once in an epoch"
+        )
+    granted = holder.take_grant(dataset_id, duration, proof, public, tier)
     paid = f", {show_tokens(granted.price)} tokens paid" if granted.price else ""
     teller.step(f"dataset {dataset_id}: tier {tier} {'extended' if extend else 'granted'}, no balance shown{paid}")
     return granted
@@ -133,9 +144,9 @@ def open_granted(
     opened = open_files(home.store, access, out, tier)
     rows = None
     if TIER_TRAINING in opened:
-        rows = check_records(
-            home.market, home.store, holder.deployment.srs, access.listing, out / f"tier{TIER_TRAINING}"
-        )
+        shape = home.market.capacity_class(access.listing.terms.class_id)  # of this version, not of the present one
+        srs, _ = home.listing_keys(shape.rows, shape.columns)
+        rows = check_records(home.market, home.store, srs, access.listing, out / f"tier{TIER_TRAINING}")
         teller.step(f"{rows} records are those that the chain committed to")
     return {
         "dataset": dataset_id,

@@ -1,0 +1,220 @@
+"""The marketplace as its users meet it: from a file on disk to opened records and money, by commands alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from sklearn.datasets import load_breast_cancer
+
+from fedproof.cli.main import cli
+from fedproof.errors import FedproofError, InputError, StateError
+
+pytestmark = pytest.mark.slow
+
+ROWS = 60
+
+
+class User:
+    """Runs commands against one home, in this process."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def __call__(self, *words: str, json_out: bool = True) -> Any:
+        """A command that must succeed; its JSON."""
+        place = ["--home", str(self.home)] if words[:2] != ("dataset", "prepare") else []
+        done = CliRunner().invoke(
+            cli, [*words, *place, "--quiet", *(["--json"] if json_out else [])], standalone_mode=False
+        )
+        if done.exception is not None:
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        return json.loads(done.output) if json_out else done.output
+
+    def refused(self, kind: type[FedproofError], match: str, *words: str) -> None:
+        """A command that must be refused in one line."""
+        with pytest.raises(kind, match=match) as error:
+            self(*words)
+        assert "\n" not in str(error.value)
+
+
+def write_table(path: Path, rows: range, identifiers: bool) -> Path:
+    table = load_breast_cancer()
+    names = [name.replace(" ", "_") for name in table.feature_names[:6]]
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow([*(["patient"] if identifiers else []), *names, "target"])
+        for k in rows:
+            cells = [f"{value:.6g}" for value in table.data[k][:6]]
+            out.writerow([*([f"P{k:04d}"] if identifiers else []), *cells, table.target_names[table.target[k]]])
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("market")
+
+
+@pytest.fixture(scope="module")
+def user(folder: Path) -> User:
+    """A home with a listed dataset and a grantee who has opened it."""
+    user = User(folder / "home")
+    user("market", "init")
+    records = write_table(folder / "records.csv", range(ROWS), identifiers=True)
+    public = write_table(folder / "public.csv", range(200, 400), identifiers=False)
+    prepare(user, folder, records, public, "prepared")
+    listed = user(
+        *("dataset", "mint", str(folder / "prepared"), "--as", "alice"),
+        *("--threshold", "1=10", "--threshold", "3=1000", "--threshold", "5=4000", "--price", "5=20"),
+    )
+    assert (listed["dataset"], listed["version"]) == (1, 1)
+    user("market", "fund", "bob", "6000", "--deposits")
+    user("market", "fund", "bob", "100")
+    for tokens in ("2500", "2500", "1000"):
+        user("notes", "deposit", tokens, "--as", "bob")
+    user("access", "request", "1", "--tier", "5", "--duration", "30d", "--as", "bob")
+    return user
+
+
+def prepare(user: User, folder: Path, records: Path, public: Path, out: str, *more: str) -> Any:
+    words = ("dataset", "prepare", str(records), "--out", str(folder / out), "--public", str(public), *more)
+    drafted = user(*words, "--name", "clinic", "--identifier", "patient", "--label", "target", "--domain", "oncology")
+    assert drafted["open_points"] == []
+    return user(*words)
+
+
+def test_the_catalogue_is_free(user: User) -> None:
+    found = user("dataset", "show", "1")
+    assert (found["rows"], found["domain"], found["version"]) == (ROWS, "oncology", 1)
+    assert [tier["tier"] for tier in found["tiers"]] == [0, 1, 3, 5]
+    assert found["tiers"][-1] == {"tier": 5, "threshold": "4000", "price": "20"}
+    assert "patient" not in json.dumps(found["card"])
+    for words, hits in (
+        (("list",), 1),
+        (("list", "--domain", "Oncology", "--tier", "5", "--owner", "alice", "--min-rows", "60"), 1),
+        (("list", "--tier", "4"), 0),
+        (("list", "--min-rows", "61"), 0),
+        (("list", "--max-rows", "59"), 0),
+        (("list", "--tier", "5", "--max-price", "19.9"), 0),
+        (("list", "--tier", "5", "--max-price", "20"), 1),
+        (("list", "--owner", "bob"), 0),
+        (("search", "mean_radius malignant"), 1),
+        (("search", "mean_radius lungs"), 0),
+    ):
+        assert len(user("dataset", *words)) == hits, words
+
+
+def test_a_grantee_opens_what_its_tier_opens_and_the_records_are_the_listed_ones(user: User, folder: Path) -> None:
+    assert user("access", "status", "--as", "bob")[0]["key_of_version"] == 0
+    user.refused(
+        StateError, "has not delivered the key", "access", "open", "1", "--as", "bob", "--out", str(folder / "x")
+    )
+    assert [each["tier"] for each in user("dataset", "deliver", "--as", "alice")] == [5]
+    assert user("dataset", "deliver", "--as", "alice") == []
+    opened = user("access", "open", "1", "--as", "bob", "--out", str(folder / "opened"))
+    assert (opened["tier"], opened["records_checked"]) == (5, ROWS)
+    assert sorted(opened["files"]) == ["1", "3", "5"]
+    raw = (folder / "opened" / "tier5" / "raw.csv").read_bytes()
+    assert raw == (folder / "prepared" / "tier5" / "raw.csv").read_bytes()
+    assert b"P0007" in raw
+    for tier in ("tier1", "tier3"):
+        for path in (folder / "opened" / tier).iterdir():
+            assert b"P0007" not in path.read_bytes(), path.name
+    status = user("access", "status", "1", "--as", "bob")
+    assert [(each["tier"], each["running"], each["key_of_version"]) for each in status] == [(5, True, 1)]
+
+
+def test_the_price_went_to_the_owner(user: User) -> None:
+    assert user("notes", "balance", "--as", "alice")["tokens"] == "20"
+    assert user("notes", "balance", "--as", "bob")["tokens"] == "80"
+
+
+def test_refuses_in_one_line_what_cannot_be(user: User, folder: Path) -> None:
+    prepared = str(folder / "prepared")
+    ask = ("access", "request", "1", "--as")
+    for kind, match, words in (
+        (InputError, "had a grant of tier 5", (*ask, "bob", "--tier", "5", "--duration", "1d")),
+        (InputError, "does not offer tier 4", (*ask, "bob", "--tier", "4", "--duration", "1d")),
+        (InputError, "no duration", (*ask, "bob", "--tier", "3", "--duration", "0d")),
+        (InputError, "in this epoch already", (*ask, "bob", "--tier", "3", "--duration", "1d")),
+        (InputError, "lasts 31536000 s at most", (*ask, "bob", "--tier", "3", "--duration", "366d")),
+        (FedproofError, "do not reach the threshold", (*ask, "carol", "--tier", "3", "--duration", "1d")),
+        (InputError, "no grant of tier 3", ("access", "extend", "1", "--as", "bob", "--tier", "3", "--duration", "1d")),
+        (InputError, "no tier is offered", ("dataset", "mint", prepared, "--as", "alice")),
+        (InputError, "is zero", ("dataset", "mint", prepared, "--as", "alice", "--threshold", "3=0")),
+        (InputError, "above the token's", ("dataset", "mint", prepared, "--as", "al", "--threshold", "3=10000000000")),
+        (InputError, "not offered", ("dataset", "mint", prepared, "--as", "a", "--threshold", "3=1", "--price", "4=1")),
+        (InputError, "no name for an identity", ("notes", "balance", "--as", "../bob")),
+        (InputError, "not for sale", ("dataset", "buy", "1", "--at-most", "5", "--as", "bob")),
+        (FedproofError, "NotProvider", ("dataset", "retire", "1", "--as", "bob")),
+        (InputError, "no prepared dataset", ("dataset", "mint", str(folder), "--as", "a", "--threshold", "3=1")),
+    ):
+        user.refused(kind, match, *words)
+    assert len(user("dataset", "list", "--retired")) == 1
+
+
+def test_an_update_has_keys_of_its_own_and_a_running_grant_gets_them(user: User, folder: Path) -> None:
+    records = write_table(folder / "more.csv", range(ROWS + 20), identifiers=True)
+    prepare(user, folder, records, folder / "public.csv", "second", "--previous", str(folder / "prepared"))
+    made = user("dataset", "update", "1", str(folder / "second"), "--as", "alice")
+    assert made["version"] == 2
+    assert user("dataset", "show", "1")["rows"] == ROWS + 20
+    assert [each["version"] for each in user("dataset", "deliver", "--as", "alice")] == [2]
+    opened = user("access", "open", "1", "--as", "bob", "--out", str(folder / "v2"))
+    assert (opened["version"], opened["records_checked"]) == (2, ROWS + 20)
+    old = user("access", "open", "1", "--as", "bob", "--out", str(folder / "v1"), "--version", "1")
+    assert (old["version"], old["records_checked"]) == (1, ROWS)
+
+
+def test_notes_are_paid_split_joined_and_withdrawn(user: User) -> None:
+    user("market", "fund", "dora", "50", "--deposits")
+    user("notes", "deposit", "50", "--epochs", "1", "--as", "dora")
+    to = user("notes", "balance", "--as", "erik")["note_address"]
+    user.refused(FedproofError, "locked", "notes", "pay", to, "20", "--as", "dora")
+    user("market", "wait", "8d")
+    user("notes", "pay", to, "20", "--as", "dora")
+    user("notes", "split", "5", "15", "--as", "erik")
+    assert sorted(note["tokens"] for note in user("notes", "balance", "--as", "erik")["notes"]) == ["15", "5"]
+    user("notes", "join", "--as", "erik")
+    user("notes", "withdraw", "12.5", "--as", "erik")
+    found = user("notes", "balance", "--as", "erik")
+    assert (found["tokens"], [note["tokens"] for note in found["notes"]]) == ("12.5", ["7.5"])
+
+
+def test_a_dataset_is_sold_and_its_income_with_it(user: User) -> None:
+    user("dataset", "offer", "1", "--price", "30", "--buyer", "bob", "--as", "alice")
+    user.refused(InputError, "not for sale to dora", "dataset", "buy", "1", "--at-most", "30", "--as", "dora")
+    user.refused(InputError, "costs 30 tokens", "dataset", "buy", "1", "--at-most", "29", "--as", "bob")
+    user("dataset", "buy", "1", "--at-most", "30", "--as", "bob")
+    before = float(user("notes", "balance", "--as", "bob")["tokens"])
+    user("access", "extend", "1", "--tier", "5", "--duration", "5d", "--as", "bob")  # pays itself
+    assert float(user("notes", "balance", "--as", "bob")["tokens"]) == before
+    user("dataset", "retire", "1", "--as", "bob")
+    words = ("access", "extend", "1", "--tier", "5", "--duration", "5d", "--as", "bob")
+    user.refused(InputError, "is retired", *words)
+    assert user("dataset", "list") == []
+    assert [each["retired"] for each in user("dataset", "list", "--retired")] == [True]
+
+
+def test_a_repeated_mint_lists_nothing_twice(user: User, folder: Path) -> None:
+    words = ("dataset", "mint", str(folder / "second"), "--as", "fritz", "--threshold", "3=7")
+    first, second = user(*words), user(*words)
+    assert first == second
+    assert len(user("dataset", "list", "--owner", "fritz")) == 1
+
+
+def test_a_folder_that_is_no_home_says_how_to_make_one(tmp_path: Path) -> None:
+    User(tmp_path / "none").refused(InputError, "fedproof market init", "dataset", "list")
+
+
+def test_a_second_command_on_one_home_is_refused(user: User) -> None:
+    import fcntl
+
+    with (user.home / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        user.refused(StateError, "in use by another command", "dataset", "list")
