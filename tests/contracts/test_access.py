@@ -400,3 +400,13 @@ def test_a_grant_ends_in_the_second_it_says(listed: World) -> None:
         assert listed.market.has_access(1, listed.grantee.address, 3) is expected
     kept = listed.market.grant(1, listed.grantee.address, 3)
     assert kept.expiry == granted.expiry
+
+
+def test_terms_and_access_are_told_for_any_tier(listed: World) -> None:
+    market, grantee = listed.market, listed.grantee.address
+    thresholds = [market.eligibility_terms(1, grantee, tier, 1, X25519_KEY).threshold for tier in (*range(7), 255)]
+    assert thresholds == [*THRESHOLDS, 0, 0]
+    with rejects("NoSuchDataset", 2):
+        market.eligibility_terms(2, grantee, 1, 1, X25519_KEY)
+    assert not any(market.has_access(1, grantee, tier) for tier in (1, 5, 6, 255))
+    assert market.has_access(1, grantee, 0)
