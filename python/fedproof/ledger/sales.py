@@ -85,9 +85,13 @@ class Escrow:
 
     def placed(self, dataset_id: int, version: int) -> KeysPlaced | None:
         """The last word on where the keys of a version are."""
-        where = {"datasetId": dataset_id, "version": version}
-        events = self.chain.events(self.contract, "KeysPlaced", argument_filters=where)
-        return KeysPlaced.of(events[-1]) if events else None
+        found = self.placements(datasetId=dataset_id, version=version)
+        return found[-1] if found else None
+
+    def placements(self, **filters: Any) -> list[KeysPlaced]:
+        """Everything that was placed, in order; `filters` are `datasetId`, `version`."""
+        events = self.chain.events(self.contract, "KeysPlaced", argument_filters=filters)
+        return [KeysPlaced.of(event) for event in events]
 
     def release_call(self, dataset_id: int, version: int, tier: int, grantee: str, sealed: bytes) -> ContractFunction:
         """Publishes the sender's share of a tier's key, sealed to the grantee."""
