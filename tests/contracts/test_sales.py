@@ -61,6 +61,7 @@ def test_token_and_price_change_hands_at_once(offered: World) -> None:
     assert (offered.balance(offered.stranger), offered.balance(offered.provider)) == (75 * UNIT, PRICE)
     assert offered.balance(sales.address) == 0
     assert sales.offer_of(1) is None
+    assert offered.chain.call(sales.contract.functions.offers(1)) == (NOBODY, NOBODY, 0)
     with rejects("NoSuchOffer", 1):
         buy(offered)
 
