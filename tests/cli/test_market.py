@@ -14,6 +14,7 @@ from sklearn.datasets import load_breast_cancer
 from fedproof.cli.main import cli
 from fedproof.errors import FedproofError, InputError, StateError
 
+# The tests share one home and run in this order where one process runs them all; none needs what another did.
 pytestmark = pytest.mark.slow
 
 ROWS = 60
@@ -159,6 +160,7 @@ def test_refuses_in_one_line_what_cannot_be(user: User, folder: Path) -> None:
 
 
 def test_an_update_has_keys_of_its_own_and_a_running_grant_gets_them(user: User, folder: Path) -> None:
+    user("dataset", "deliver", "--as", "alice")  # whatever of version 1 is not delivered yet
     records = write_table(folder / "more.csv", range(ROWS + 20), identifiers=True)
     prepare(user, folder, records, folder / "public.csv", "second", "--previous", str(folder / "prepared"))
     made = user("dataset", "update", "1", str(folder / "second"), "--as", "alice")
@@ -202,7 +204,9 @@ def test_a_dataset_is_sold_and_its_income_with_it(user: User) -> None:
 
 
 def test_a_repeated_mint_lists_nothing_twice(user: User, folder: Path) -> None:
-    words = ("dataset", "mint", str(folder / "second"), "--as", "fritz", "--threshold", "3=7")
+    records = write_table(folder / "again.csv", range(ROWS), identifiers=True)
+    prepare(user, folder, records, folder / "public.csv", "third")
+    words = ("dataset", "mint", str(folder / "third"), "--as", "fritz", "--threshold", "3=7")
     first, second = user(*words), user(*words)
     assert first == second
     assert len(user("dataset", "list", "--owner", "fritz")) == 1
