@@ -150,5 +150,5 @@ def test_refuses_to_rebuild_the_tree_from_incomplete_logs(world: World, monkeypa
 
 def test_no_repr_shows_a_sealed_key(world: World) -> None:
     delivered = KeyDelivered(1, world.grantee.address, 3, 1, b"the sealed key", "0x", 1)
-    released = ShareReleased(1, world.grantee.address, world.owner.address, 3, 1, b"the sealed key", 1, 0)
+    released = ShareReleased(1, world.grantee.address, world.owner.address, 3, 1, b"the sealed key", 1, 0, "0x")
     assert "the sealed key" not in repr((delivered, released))

@@ -10,6 +10,7 @@ import pytest
 
 from fedproof.app.demo import TOKEN
 from fedproof.errors import InputError, StateError
+from fedproof.nodes.access import find_access
 from fedproof.nodes.escrow import place_keys
 from fedproof.nodes.escrow_worker import Releases
 from fedproof.nodes.grantee import check_records, open_files
@@ -96,6 +97,31 @@ def test_a_worker_that_crashes_releases_once(scene: Scene, monkeypatch: pytest.M
     again.release_shares()
     again.release_shares()
     assert [each.worker for each in scene.released(holder)] == [worker.account.address]
+
+
+def test_a_participant_opens_its_dataset_by_the_committee_and_what_was_delivered_comes_first(scene: Scene) -> None:
+    holder, market = scene.granted(), scene.kit.market
+    with pytest.raises(StateError, match="0 of 2 shares"):
+        holder.open_dataset(scene.dataset)
+    for worker in scene.workers[:2]:
+        worker.release_shares([scene.dataset])
+    assert holder.open_dataset(scene.dataset).rows == scene.market[1].parts[0].rows
+    keys = (scene.kit, holder.account.address, holder.hpke_keys, scene.dataset)
+    assert find_access(*keys).access.tier == 3
+    scene.lie(2, holder)
+    assert find_access(*keys).wrong == [scene.workers[2].account.address]
+    assert len(scene.provider.answer_grants()) == 1
+    assert find_access(*keys).wrong == []  # nobody was asked
+    # a higher grant that the provider has not answered comes from the committee
+    chain = scene.market[0].chain
+    chain.dev.set_next_timestamp(chain.timestamp() + 8 * DAY)  # one balance serves once in an epoch
+    chain.mine()
+    holder.request_access(scene.dataset, DAY, 5)
+    assert find_access(*keys).access.tier == 3
+    for worker in scene.workers[:2]:
+        worker.release_shares([scene.dataset])
+    assert find_access(*keys).access.tier == 5
+    assert len(market.deliveries(datasetId=scene.dataset)) == 1
 
 
 def test_a_tier_5_grant_opens_what_lies_below(scene: Scene, tmp_path: Path) -> None:

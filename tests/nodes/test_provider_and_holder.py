@@ -206,6 +206,42 @@ def test_a_provider_of_another_state_cannot_answer(hospital: Market, listed: Pro
     assert stranger.answer_grants() == []
 
 
+def test_secrets_of_a_version_that_another_owner_listed_are_not_taken_for_its_keys(
+    hospital: Market, listed: Provider, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, chain = listed.dataset, hospital[0].chain
+    assert dataset is not None
+    registry = hospital[0].deployment.market.registry.functions
+    mine, theirs = (Offering.of_table(hospital[1].parts[k], hospital[2], THRESHOLDS) for k in (1, 2))
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise CrashError
+
+    monkeypatch.setattr(Marketplace, "update_dataset_call", crash)
+    with pytest.raises(CrashError):
+        listed.update(mine)
+    monkeypatch.undo()
+    buyer = provider_of(hospital, tmp_path / "buyer", f"{name}-buyer")
+    with pytest.raises(StateError, match="has listed no dataset"):
+        buyer.update(theirs)
+    buyer.take_over(dataset, {})
+    with pytest.raises(StateError, match="belongs to dataset"):
+        buyer.take_over(dataset + 1, {})
+    chain.transact(registry.transferFrom(listed.account.address, buyer.account.address, dataset), listed.account)
+    assert buyer.tier_keys() == {}
+    assert buyer.update(theirs).minted.version == 2
+    holder = holder_of(hospital, tmp_path / "h")
+    holder.request_access(dataset, DAY)
+    assert listed.answer_grants() == []  # sold
+    assert list(listed.tier_keys()) == [1]
+    chain.transact(registry.transferFrom(buyer.account.address, listed.account.address, dataset), buyer.account)
+    with pytest.raises(StateError, match="keys of version 2"):
+        listed.answer_grants()
+    listed.take_over(dataset, buyer.tier_keys())
+    assert len(listed.answer_grants()) == 1
+    assert listed.tier_keys()[2] == buyer.tier_keys()[2]
+
+
 def test_a_holder_keeps_secret_and_key_over_restarts(hospital: Market, listed: Provider, tmp_path: Path) -> None:
     holder = holder_of(hospital, tmp_path / "h")
     dataset = listed.dataset
@@ -220,6 +256,50 @@ def test_a_holder_keeps_secret_and_key_over_restarts(hospital: Market, listed: P
     again.request_access(dataset, DAY)  # the extension has a nullifier of its own
     with pytest.raises(Exception, match="NullifierSpent"):
         again.request_access(dataset, DAY)
+
+
+@pytest.mark.parametrize("point", ["after saving", "after sending", "after mining"])
+def test_a_request_that_was_interrupted_is_finished_and_not_made_twice(
+    hospital: Market, listed: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    holder, dataset = holder_of(hospital, tmp_path / "h"), listed.dataset
+    assert dataset is not None
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise CrashError
+
+    if point == "after mining":
+        monkeypatch.setattr("fedproof.nodes.holder.forget", crash)
+    else:
+        monkeypatch.setattr(hospital[0].chain, "broadcast" if point == "after saving" else "wait", crash)
+    with pytest.raises(CrashError):
+        holder.request_access(dataset, DAY)
+    monkeypatch.undo()
+    again = restarted(holder)
+    granted = again.request_access(dataset, DAY)
+    market = hospital[0].deployment.market
+    assert market.grants(datasetId=dataset) == [granted]
+    assert again.finish_grant(dataset, 3) is None
+    assert again.request_access(dataset, DAY).extension is True
+
+
+def test_a_request_that_never_left_and_was_overtaken_is_dropped(
+    hospital: Market, listed: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder, dataset = holder_of(hospital, tmp_path / "h"), listed.dataset
+    assert dataset is not None
+    chain, token = hospital[0].chain, hospital[0].deployment.market.token
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise CrashError
+
+    monkeypatch.setattr(chain, "broadcast", crash)
+    with pytest.raises(CrashError):
+        holder.request_access(dataset, DAY)
+    monkeypatch.undo()
+    chain.transact(token.functions.transfer(holder.account.address, 0), holder.account)  # takes the nonce
+    assert holder.finish_grant(dataset, 3) is None
+    assert holder.request_access(dataset, DAY).extension is False
 
 
 def test_a_key_sealed_to_another_does_not_open(hospital: Market, listed: Provider, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from fedproof.errors import InputError, StateError
 from fedproof.learning.fixed import TrainingSpec
 from fedproof.ledger.market_types import TIERS, AccessGranted
 from fedproof.ledger.vault import Deposited
-from fedproof.nodes.grantee import check_records, delivered_access, open_files
+from fedproof.nodes.access import find_access
+from fedproof.nodes.escrow import progress_of
+from fedproof.nodes.grantee import check_records, open_files
 from fedproof.nodes.holder import Holder
 from fedproof.nodes.params import TIER_TRAINING, Deployment
 from fedproof.nodes.wallet import Wallet
@@ -37,7 +39,13 @@ def holder_of(home: Home, name: str, dataset_id: int) -> Holder:
 
 @dataclass(frozen=True)
 class Status:
-    """Where an identity stands with a dataset. `delivered` is the newest version whose key it has, 0 for none."""
+    """Where an identity stands with a dataset.
+
+    Attributes:
+        delivered: the newest version whose key its provider delivered, 0 for none.
+        shares: how many members of the present version's key committee have released theirs.
+        shares_needed: how many it takes, 0 without a committee.
+    """
 
     dataset_id: int
     tier: int
@@ -45,6 +53,13 @@ class Status:
     seconds_left: int
     delivered: int
     version: int
+    shares: int
+    shares_needed: int
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the key of some version can be had now."""
+        return self.delivered > 0 or 0 < self.shares_needed <= self.shares
 
     def to_json(self) -> dict[str, Any]:
         """For scripts."""
@@ -56,6 +71,8 @@ class Status:
             "running": self.seconds_left > 0,
             "key_of_version": self.delivered,
             "version": self.version,
+            "shares": self.shares,
+            "shares_needed": self.shares_needed,
         }
 
 
@@ -81,12 +98,16 @@ def request(
     longest = int(market.chain.call(market.registry.functions.maxDuration()))
     if duration > longest:
         raise InputError(f"a grant lasts {longest} s at most ({longest // 86_400} days), not {duration} s")
+    holder = holder_of(home, name, dataset_id)
+    sent = holder.finish_grant(dataset_id, tier)
+    if sent is not None:
+        teller.step(f"dataset {dataset_id}: an interrupted request of tier {tier} had gone out, and is finished")
+        return sent
     known = market.grant(dataset_id, home.account(name).address, tier).expiry
     if known and not extend:
         raise InputError(f"{name} has had a grant of tier {tier} of dataset {dataset_id}; use: fedproof access extend")
     if extend and not known:
         raise InputError(f"{name} has no grant of tier {tier} of dataset {dataset_id}; use: fedproof access request")
-    holder = holder_of(home, name, dataset_id)
     teller.doing("proving eligibility")
     proof, public = holder.prove_eligibility(dataset_id, tier, duration)
     if market.chain.call(market.registry.functions.isSpent(public[2])):
@@ -110,17 +131,22 @@ def status(home: Home, name: str, dataset_id: int | None = None) -> list[Status]
     for delivered in market.deliveries(**filters):
         place = (delivered.dataset_id, delivered.tier)
         keys[place] = max(keys.get(place, 0), delivered.version)
-    return [
-        Status(
-            dataset_id=found,
-            tier=tier,
-            expiry=grant.expiry,
-            seconds_left=max(0, grant.expiry - now),
-            delivered=keys.get((found, tier), 0),
-            version=market.dataset(found).version,
+    out = []
+    for (found, tier), grant in sorted(latest.items()):
+        shares, needed = progress_of(market, home.store, found, tier, address)
+        out.append(
+            Status(
+                dataset_id=found,
+                tier=tier,
+                expiry=grant.expiry,
+                seconds_left=max(0, grant.expiry - now),
+                delivered=keys.get((found, tier), 0),
+                version=market.dataset(found).version,
+                shares=shares,
+                shares_needed=needed,
+            )
         )
-        for (found, tier), grant in sorted(latest.items())
-    ]
+    return out
 
 
 def open_granted(
@@ -135,11 +161,17 @@ def open_granted(
     """Open the files of a grant into a folder, and check the records against the chain.
 
     Raises:
-        StateError: no key was delivered yet.
+        StateError: no key has come yet, from provider or committee.
         SealingError, StorageError: something is not what was listed.
     """
     holder = holder_of(home, name, dataset_id)
-    access = delivered_access(home.market, home.account(name).address, holder.hpke_keys, dataset_id, version)
+    teller.doing("fetching the key")
+    shape = home.market.capacity_class(home.market.listing(dataset_id, version).terms.class_id)
+    kit = replace(holder.deployment, srs=home.listing_keys(shape.rows, shape.columns)[0])
+    found = find_access(kit, home.account(name).address, holder.hpke_keys, dataset_id, version)
+    access = found.access
+    for worker in found.wrong:
+        teller.step(f"dataset {dataset_id}: {worker} released a wrong share; enough others were right")
     teller.doing("opening files")
     opened = open_files(home.store, access, out, tier)
     rows = None
@@ -153,6 +185,7 @@ def open_granted(
         "version": access.listing.version,
         "tier": access.tier,
         "records_checked": rows,
+        "wrong_shares": found.wrong,
         "files": {str(found): [str(path) for path in paths] for found, paths in opened.items()},
     }
 

@@ -9,7 +9,7 @@ from fedproof.app.amounts import show_tokens
 from fedproof.app.home import OPERATOR, Home
 from fedproof.app.prepared import Prepared
 from fedproof.app.telling import Teller
-from fedproof.errors import InputError
+from fedproof.errors import InputError, StateError
 from fedproof.ledger.market_types import TIERS, DatasetMinted
 from fedproof.nodes.offering import Block, Offering
 from fedproof.nodes.params import ListingKit
@@ -87,25 +87,48 @@ def update(
 
 
 def provider_of(home: Home, name: str, dataset_id: int, prepared: Prepared | None = None) -> Provider:
-    """The provider's node of a dataset that `name` listed from this home.
+    """The provider's node of a dataset that `name` listed from this home, or owns now.
 
     Raises:
-        InputError: `name` has not listed it here.
+        InputError: neither.
     """
     folder = home.remembered(name).get(dataset_id)
     if folder is None:
-        raise InputError(f"{name} has not listed dataset {dataset_id} from this home, so its keys are not here")
+        present = home.market.dataset(dataset_id)
+        if present.provider != home.account(name).address:
+            raise InputError(f"{name} has not listed dataset {dataset_id} from this home and does not own it")
+        provider = adopt(home, name, dataset_id)
+        folder = provider.state.folder.name
     if prepared is None:
         shape = home.market.capacity_class(home.market.dataset(dataset_id).class_id)
         return _open(home, name, shape.rows, shape.columns, folder)
     return _provider(home, name, prepared, folder)
 
 
+def adopt(home: Home, name: str, dataset_id: int) -> Provider:
+    """The provider's node of a dataset that `name` has come to own; without keys until they are handed over."""
+    shape = home.market.capacity_class(home.market.dataset(dataset_id).class_id)
+    folder = home.remembered(name).get(dataset_id, f"dataset-{dataset_id}-bought")
+    provider = _open(home, name, shape.rows, shape.columns, folder)
+    provider.take_over(dataset_id, {})
+    home.remember(name, dataset_id, folder)
+    return provider
+
+
 def answer_grants(home: Home, name: str, teller: Teller) -> list[dict[str, Any]]:
-    """Seal the keys of all datasets of `name` to whoever holds a grant and has none yet."""
-    out = []
+    """Seal the keys of all datasets of `name` to whoever holds a grant and has none yet.
+
+    Raises:
+        StateError: the keys of a dataset are not here; grants of the others have been answered.
+    """
+    out, problem = [], None
     for dataset_id in sorted(home.remembered(name)):
-        for delivered in provider_of(home, name, dataset_id).answer_grants():
+        try:
+            answered = provider_of(home, name, dataset_id).answer_grants()
+        except StateError as error:
+            problem = error
+            continue
+        for delivered in answered:
             out.append(
                 {
                     "dataset": dataset_id,
@@ -116,6 +139,8 @@ def answer_grants(home: Home, name: str, teller: Teller) -> list[dict[str, Any]]
                 }
             )
             teller.step(f"dataset {dataset_id}: key of tier {delivered.tier} sealed to {delivered.grantee}")
+    if problem is not None:
+        raise problem
     return out
 
 

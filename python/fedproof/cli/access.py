@@ -76,7 +76,9 @@ def status(dataset_id: int | None, name: str, home_folder: Path | None, as_json:
     lines = [
         f"dataset {s.dataset_id}, tier {s.tier}: "
         + (f"{s.seconds_left} s left" if s.seconds_left else "ended")
-        + (f", key of version {s.delivered} of {s.version}" if s.delivered else ", no key yet")
+        + (f", key of version {s.delivered} of {s.version}" if s.delivered else "")
+        + (f", {s.shares} of {s.shares_needed} shares from the committee" if s.shares_needed else "")
+        + ("" if s.has_key else ", no key yet")
         for s in found
     ]
     show(as_json, [s.to_json() for s in found], lines or ["no grants"])

@@ -13,6 +13,7 @@ import click
 from fedproof import __version__
 from fedproof.cli import sales  # noqa: F401  # adds its commands to `dataset`
 from fedproof.cli.access import access
+from fedproof.cli.committees import committee, contact
 from fedproof.cli.dataset import dataset
 from fedproof.cli.market import market
 from fedproof.cli.notes import notes
@@ -127,6 +128,8 @@ cli.add_command(market)
 cli.add_command(dataset)
 cli.add_command(access)
 cli.add_command(notes)
+cli.add_command(committee)
+cli.add_command(contact)
 
 
 def main() -> NoReturn:

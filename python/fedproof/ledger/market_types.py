@@ -269,12 +269,13 @@ class KeysPlaced:
     escrow_id: bytes
     block_number: int
     log_index: int
+    tx_hash: str
 
     @classmethod
     def of(cls, event: Event) -> KeysPlaced:
         """The event, typed."""
         a = event.args
-        return cls(a["datasetId"], a["version"], a["escrowId"], event.block_number, event.log_index)
+        return cls(a["datasetId"], a["version"], a["escrowId"], event.block_number, event.log_index, event.tx_hash)
 
 
 @dataclass(frozen=True)
@@ -289,6 +290,7 @@ class ShareReleased:
     sealed_share: bytes = field(repr=False)
     block_number: int
     log_index: int
+    tx_hash: str
 
     @classmethod
     def of(cls, event: Event) -> ShareReleased:
@@ -303,6 +305,7 @@ class ShareReleased:
             sealed_share=a["sealedShare"],
             block_number=event.block_number,
             log_index=event.log_index,
+            tx_hash=event.tx_hash,
         )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fedproof import _core
-from fedproof.errors import InputError, SealingError, SharingError, StateError
+from fedproof.errors import InputError, SealingError, SharingError, StateError, StorageError
 from fedproof.ledger import SignedTransaction
 from fedproof.ledger.market_types import KeysPlaced, ShareReleased
 from fedproof.ledger.marketplace import Marketplace
@@ -22,7 +22,7 @@ from fedproof.nodes.grantee import Access
 from fedproof.nodes.outbox import forget, send_once
 from fedproof.nodes.provider import Provider
 from fedproof.sealing import KeyPair, TierKey, open_sealed, seal
-from fedproof.sealing.escrow import Escrow, EscrowContext, Member, SharedTier
+from fedproof.sealing.escrow import MAX_ESCROW_BYTES, Escrow, EscrowContext, Member, SharedTier
 from fedproof.sharing import KEY_SHARE_LENGTH, Share, check_key_share, rebuild_key, share_key
 from fedproof.storage import BlobStore
 from fedproof.storage.bundle import read_index
@@ -66,10 +66,9 @@ def place_keys(provider: Provider, committee: Sequence[Member], threshold: int) 
         raise StateError(f"{provider.account.name} has listed no dataset from this folder yet")
     market = kit.market
     version = market.dataset(dataset).version
-    draft = state.get("versions", {}).get(str(version), {})
-    if "tier_key" not in draft:
+    key = provider.tier_keys().get(version)
+    if key is None:
         raise StateError(f"this folder does not hold the keys of version {version} of dataset {dataset}")
-    key = TierKey.decode(bytes.fromhex(draft["tier_key"]))
     now, offered = market.chain.timestamp(), market.dataset(dataset).thresholds
     tiers = {tier for tier, threshold_ in enumerate(offered) if threshold_}
     tiers |= {grant.tier for grant in market.grants(datasetId=dataset) if grant.expiry > now}
@@ -132,7 +131,7 @@ def collect_key(
     placed = market.escrow.placed(dataset_id, listing.version)
     if placed is None:
         raise StateError(f"the keys of {where} are with no committee: its provider delivers them itself")
-    escrow = Escrow.decode(kit.store.get(placed.escrow_id.hex()))
+    escrow = Escrow.decode(kit.store.get(placed.escrow_id.hex(), limit=MAX_ESCROW_BYTES))
     shared = escrow.tier(tier)
     if shared is None:
         raise InputError(f"the committee of {where} does not hold the key of tier {tier}")
@@ -151,6 +150,28 @@ def collect_key(
         except SealingError as error:
             raise SealingError(f"the escrow of {where} holds another key than the sealed tier's: {error}") from None
     return Collected(Access(listing, tier, key), wrong)
+
+
+def progress_of(market: Marketplace, store: BlobStore, dataset_id: int, tier: int, grantee: str) -> tuple[int, int]:
+    """How many members have released shares of a tier of the present version to a grantee, and how many it takes.
+
+    Says nothing of whether the shares are right; `(0, 0)` when no committee holds the tier, or its blob is lost.
+    """
+    placed = market.escrow.placed(dataset_id, market.dataset(dataset_id).version)
+    if placed is None:
+        return 0, 0
+    try:
+        escrow = Escrow.decode(store.get(placed.escrow_id.hex(), limit=MAX_ESCROW_BYTES))
+    except (SealingError, StorageError):
+        return 0, 0
+    if escrow.tier(tier) is None:
+        return 0, 0
+    members = {
+        escrow.place_of(raw_address(each.worker))
+        for each in market.escrow.released(datasetId=dataset_id, grantee=grantee)
+        if each.tier == tier and belongs(each, placed)
+    }
+    return len(members - {None}), escrow.threshold + 1
 
 
 def _sort(

@@ -17,7 +17,7 @@ from fedproof.nodes.outbox import send_once
 from fedproof.nodes.state import StateFile
 from fedproof.proving.transcript import hpke_key_word
 from fedproof.sealing import KeyPair, open_sealed, seal
-from fedproof.sealing.escrow import Escrow, Member
+from fedproof.sealing.escrow import MAX_ESCROW_BYTES, Escrow, Member
 from fedproof.sharing import KEY_SHARE_LENGTH, Share, check_key_share
 
 
@@ -69,7 +69,7 @@ class EscrowWorker:
         market = self.kit.market
         where = f"dataset {placed.dataset_id}, version {placed.version}"
         try:
-            escrow = Escrow.decode(self.kit.store.get(placed.escrow_id.hex()))
+            escrow = Escrow.decode(self.kit.store.get(placed.escrow_id.hex(), limit=MAX_ESCROW_BYTES))
         except (SealingError, StorageError) as error:
             out.refused.append(f"{where}: {error}")
             return

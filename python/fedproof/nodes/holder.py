@@ -13,15 +13,17 @@ from fedproof.data import Records, Schema
 from fedproof.errors import ProofError, SealingError, StateError
 from fedproof.learning import sgd
 from fedproof.learning.fixed import Int
-from fedproof.ledger import Account
+from fedproof.ledger import Account, Receipt, SignedTransaction
 from fedproof.ledger.market_types import AccessGranted, DatasetMinted
+from fedproof.nodes.access import find_access
+from fedproof.nodes.outbox import forget, send_once, settle_saved
 from fedproof.nodes.params import TIER_TRAINING, Deployment
 from fedproof.nodes.provider import RECORDS
 from fedproof.nodes.state import StateFile
 from fedproof.nodes.wallet import Wallet
 from fedproof.proving.linked import prove_plain
 from fedproof.proving.r1cs import FrArray
-from fedproof.sealing import Grant, KeyPair, TierKey, open_tier_key
+from fedproof.sealing import KeyPair, TierKey
 from fedproof.statements.eligibility import EligibilityStatement
 from fedproof.statements.vectors import dataset_vector
 from fedproof.storage.bundle import open_tier
@@ -88,47 +90,63 @@ class Holder:
         return prove_plain(self.deployment.keys["eligibility"], statement, witness)
 
     def request_access(self, dataset_id: int, duration: int, tier: int = TIER_TRAINING) -> AccessGranted:
-        """Prove eligibility and take the grant."""
+        """Prove eligibility and take the grant, or the one that an interrupted call has sent."""
+        sent = self.finish_grant(dataset_id, tier)
+        if sent is not None:
+            return sent
         return self.take_grant(dataset_id, duration, *self.prove_eligibility(dataset_id, tier, duration), tier=tier)
 
     def take_grant(
         self, dataset_id: int, duration: int, proof: bytes, public: list[int], tier: int = TIER_TRAINING
     ) -> AccessGranted:
-        """Send an eligibility proof; the registry verifies it, burns the nullifier and records the grant."""
+        """Send an eligibility proof; the registry verifies it, burns the nullifier and records the grant.
+
+        Saved before it is sent; `finish_grant` finds it after an interruption.
+        """
         root, scope, nullifier = public[:3]
         if nullifier != self.wallet.nullifier(scope):
             raise ProofError("the proof carries another nullifier than this holder's")
         market = self.deployment.market
-        return market.access_dataset(
-            *(self.account, dataset_id, tier, duration, self.hpke_public),
-            root=root,
-            nullifier=nullifier,
-            proof=proof,
-            price=market.dataset(dataset_id).prices[tier],
-        )
+
+        def prepare() -> SignedTransaction:
+            price = market.dataset(dataset_id).prices[tier]
+            market.allow(self.account, market.registry.address, price)
+            call = market.access_dataset_call(
+                dataset_id, tier, duration, self.hpke_public, root, nullifier, proof, price
+            )
+            return market.chain.prepare(call, self.account)
+
+        name = f"grant/{dataset_id}/{tier}/{nullifier:064x}"
+        receipt = send_once(market.chain, self.state, name, prepare)
+        return self._granted(name, receipt)
+
+    def finish_grant(self, dataset_id: int, tier: int) -> AccessGranted | None:
+        """The grant that an interrupted call has sent, sent again if need be; None when there is none.
+
+        Without it a repeated request would be an extension, and paid a second time.
+        """
+        done = settle_saved(self.deployment.market.chain, self.state, f"grant/{dataset_id}/{tier}/")
+        return [self._granted(name, receipt) for name, receipt in done][-1] if done else None
+
+    def _granted(self, name: str, receipt: Receipt) -> AccessGranted:
+        found = [each for each in receipt.events if each.name in ("AccessGranted", "AccessExtended")]
+        forget(self.state, name)
+        return AccessGranted.of(found[0])
 
     def open_dataset(self, dataset_id: int, tier: int = TIER_TRAINING) -> OpenedDataset:
-        """Open the delivered tier key and the sealed records, and check them against the listed commitment.
+        """Open the tier key and the sealed records, and check them against the listed commitment.
 
         Raises:
-            StateError: the provider has not delivered the key yet.
+            StateError: neither provider nor committee has delivered the key yet.
             SealingError: key or records do not open, or are not what the listing committed to.
         """
-        d, market = self.deployment, self.deployment.market
-        delivered = market.deliveries(datasetId=dataset_id, grantee=self.account.address, tier=tier)
-        if not delivered:
-            raise StateError(f"the provider of dataset {dataset_id} has not delivered the key yet; try again later")
-        version = delivered[-1].version
-        listing = market.listing(dataset_id, version)
-        context = Grant(
-            market.chain.chain_id,
-            bytes.fromhex(market.addresses.registry[2:]),
-            dataset_id,
-            tier,
-            bytes.fromhex(self.account.address[2:]),
-            version,
-        )
-        key = open_tier_key(self._hpke, delivered[-1].sealed_key, context)
+        d = self.deployment
+        found = find_access(d, self.account.address, self._hpke, dataset_id).access
+        if found.tier < tier:
+            raise StateError(
+                f"the key of dataset {dataset_id} that has come is of tier {found.tier}, not of tier {tier}"
+            )
+        key, listing = found.key.down_to(TIER_TRAINING), found.listing
         records = self._records(key, listing)
         records.check_schema(Schema.decode(d.store.get(listing.terms.schema.hex())))
         features, mask, labels = sgd.pad(d.spec, records.features, np.asarray(records.labels))

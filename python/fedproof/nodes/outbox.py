@@ -36,6 +36,25 @@ def send_once(chain: Chain, state: StateFile, name: str, prepare: Callable[[], S
     return _deliver(chain, state, name, transaction)
 
 
+def settle_saved(chain: Chain, state: StateFile, prefix: str) -> list[tuple[str, Receipt]]:
+    """Follow to their end the transactions saved under names with this prefix, as an interrupted call left them.
+
+    Returns the names and receipts of those that were mined; they stay saved until `forget`. What was refused, or can
+    never be mined, is dropped.
+    """
+    out = []
+    for name, saved in sorted(state.get("outbox", {}).items()):
+        if not name.startswith(prefix):
+            continue
+        try:
+            out.append((name, _deliver(chain, state, name, read_signed(bytes.fromhex(saved)))))
+        except ReplacedError:
+            forget(state, name)
+        except ContractRejected:
+            continue  # forgotten already
+    return out
+
+
 def forget(state: StateFile, name: str) -> None:
     """Drop the transaction saved under a name."""
     outbox = dict(state.get("outbox", {}))

@@ -55,7 +55,10 @@ class Provider:
 
     @property
     def dataset(self) -> int | None:
-        """Id of the listed dataset, as the chain knows it by its commitment."""
+        """Id of the dataset: taken over from another owner, or listed here, as the chain knows it by its commitment."""
+        taken = self.state.get("taken")
+        if taken is not None:
+            return int(taken)
         draft = self._versions().get("1")
         if draft is None or "commitments" not in draft:
             return None
@@ -72,7 +75,7 @@ class Provider:
         Raises:
             StateError: this node has listed, or begun to list, something else.
         """
-        if self._finished(1) and self._versions()["1"]["digest"] != offering.digest().hex():
+        if self._finished(1) and self._versions()["1"].get("digest") != offering.digest().hex():
             raise StateError(
                 f"{self.account.name} has listed this as dataset {self.dataset}; use update for a new version"
             )
@@ -84,15 +87,50 @@ class Provider:
         Raises:
             StateError: nothing is listed yet, or the interrupted update was of something else.
         """
-        if self.dataset is None:
+        dataset = self.dataset
+        if dataset is None:
             raise StateError(f"{self.account.name} has listed no dataset from this folder yet")
-        present = max(map(int, self._versions()))
-        return self._list(present + 1 if self._finished(present) else present, offering)
+        present = self.kit.market.dataset(dataset).version
+        # what is on chain may still lack its later blocks
+        begun = self._is_mine(dataset, present) and not self._finished(present)
+        return self._list(present if begun else present + 1, offering)
+
+    def take_over(self, dataset: int, versions: dict[int, TierKey]) -> None:
+        """Go on as the provider of a dataset that another node listed, with the keys of these versions.
+
+        Raises:
+            StateError: this folder belongs to another dataset.
+        """
+        if self.dataset not in (None, dataset):
+            raise StateError(f"this folder belongs to dataset {self.dataset}, not to dataset {dataset}")
+        known = self._versions()
+        for version, key in versions.items():
+            if not self._is_mine(dataset, version):
+                commitment = self.kit.market.listing(dataset, version).commitment.hex()
+                draft = {"tier_key": key.encode().hex(), "commitments": [commitment], "finished": True}
+                known[str(version)] = draft
+        self.state.put(taken=dataset, versions=known)
+
+    def tier_keys(self) -> dict[int, TierKey]:
+        """The top tier keys that this node has of listed versions, by version."""
+        dataset = self.dataset
+        if dataset is None:
+            return {}
+        return {
+            version: TierKey.decode(bytes.fromhex(self._versions()[str(version)]["tier_key"]))
+            for version in sorted(map(int, self._versions()))
+            if version <= self.kit.market.dataset(dataset).version and self._is_mine(dataset, version)
+        }
 
     # -- listing a version --
 
     def _versions(self) -> dict[str, dict[str, Any]]:
         return dict(self.state.get("versions", {}))
+
+    def _is_mine(self, dataset: int, version: int) -> bool:
+        """Whether the listed version is the one that this folder has secrets of: another owner may have listed it."""
+        known = self._versions().get(str(version), {}).get("commitments", [""])[0]
+        return bool(known == self.kit.market.listing(dataset, version).commitment.hex())
 
     def _finished(self, version: int) -> bool:
         return bool(self._versions().get(str(version), {}).get("finished"))
@@ -255,8 +293,16 @@ class Provider:
         market, dataset = self.kit.market, self.dataset
         if dataset is None:
             return []
-        version = market.dataset(dataset).version
-        key = TierKey.decode(bytes.fromhex(self._versions()[str(version)]["tier_key"]))
+        present = market.dataset(dataset)
+        if present.provider != self.account.address:
+            return []  # sold: its new owner answers
+        version = present.version
+        key = self.tier_keys().get(version)
+        if key is None:
+            raise StateError(
+                f"the keys of version {version} of dataset {dataset} are not in this folder: take them over from its "
+                "last owner, or update the dataset"
+            )
         done = {
             (event.grantee, event.tier) for event in market.deliveries(datasetId=dataset) if event.version == version
         }

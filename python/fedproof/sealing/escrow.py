@@ -27,6 +27,8 @@ from fedproof.sealing.tiers import check_tier
 
 VERSION: Final = 1
 MAX_MEMBERS: Final = 256
+MAX_ESCROW_BYTES: Final = 1 << 20
+"""No escrow is longer."""
 _SHARE_LABEL: Final = b"fedproof/escrow-share/v1"
 _RELEASE_LABEL: Final = b"fedproof/escrow-release/v1"
 _ADDRESS, _POINT, _ID = 20, 64, 32
