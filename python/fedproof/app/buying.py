@@ -28,11 +28,11 @@ def wallet_of(home: Home, name: str) -> Wallet:
 
 def holder_of(home: Home, name: str, dataset_id: int) -> Holder:
     """The holder's node of an identity, for a dataset's capacity class."""
-    shape = home.market.capacity_class(home.market.dataset(dataset_id).class_id)
-    srs, listing = home.listing_keys(shape.rows, shape.columns)
+    class_id = home.market.dataset(dataset_id).class_id
+    shape = home.market.capacity_class(class_id)
+    srs, listing = home.class_keys(class_id)
     spec = TrainingSpec(shape.rows, shape.columns)
     keys = {**home.note_keys(), "listing": listing}
-    class_id = home.market.dataset(dataset_id).class_id
     deployment = Deployment(home.market, home.store, srs, spec, class_id, keys)
     return Holder(deployment, home.account(name), home.state(name, "notes", "holder"), home.depositor(name))
 
@@ -166,8 +166,7 @@ def open_granted(
     """
     holder = holder_of(home, name, dataset_id)
     teller.doing("fetching the key")
-    shape = home.market.capacity_class(home.market.listing(dataset_id, version).terms.class_id)
-    kit = replace(holder.deployment, srs=home.listing_keys(shape.rows, shape.columns)[0])
+    kit = replace(holder.deployment, srs=home.class_keys(home.market.listing(dataset_id, version).terms.class_id)[0])
     found = find_access(kit, home.account(name).address, holder.hpke_keys, dataset_id, version)
     access = found.access
     for worker in found.wrong:
@@ -176,8 +175,7 @@ def open_granted(
     opened = open_files(home.store, access, out, tier)
     rows = None
     if TIER_TRAINING in opened:
-        shape = home.market.capacity_class(access.listing.terms.class_id)  # of this version, not of the present one
-        srs, _ = home.listing_keys(shape.rows, shape.columns)
+        srs, _ = home.class_keys(access.listing.terms.class_id)  # of this version, not of the present one
         rows = check_records(home.market, home.store, srs, access.listing, out / f"tier{TIER_TRAINING}")
         teller.step(f"{rows} records are those that the chain committed to")
     return {

@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from eth_utils.address import is_address
+
 from fedproof import _core
 from fedproof.app.keyring import KeyRequest, Keyring
 from fedproof.app.telling import Teller
 from fedproof.app.world import write_json
-from fedproof.errors import InputError, LedgerError, StateError
+from fedproof.errors import InputError, KeyFileError, LedgerError, StateError
 from fedproof.ledger import Account, Chain
 from fedproof.ledger.market_types import Addresses
 from fedproof.ledger.marketplace import Marketplace
@@ -32,11 +34,13 @@ from fedproof.statements.layout import srs_size
 from fedproof.statements.listing import ListingStatement
 from fedproof.statements.spend import SpendStatement
 from fedproof.storage import BlobStore
+from fedproof.storage.public import read_public
 
 VERSION = 1
 OPERATOR = "operator"
 DEPOSITOR = "-deposits"
-_FIELDS = {"version", "chain_id", "rpc", "store", "contracts"}
+_FIELDS = {"version", "chain_id", "rpc", "store", "contracts", "keys"}
+_MAX_BYTES = 1 << 16
 
 
 def default_home() -> Path:
@@ -63,14 +67,8 @@ class Home:
             InputError: the folder exists already.
             LedgerError: the node is not a development node: the keys made here come from one dealer.
         """
-        try:
-            folder.mkdir(parents=True)
-            (folder / "private").mkdir(mode=0o700)
-        except FileExistsError:
-            raise InputError(f"{folder} exists already; name another home, or use this one") from None
-        except OSError as error:
-            raise InputError(f"{folder} cannot be made: {error.strerror}") from None
-        keyring = Keyring(folder / "keys", teller.doing)
+        _make_folder(folder)
+        keyring = Keyring(folder / "keys", teller.doing, strict=True)
         chain = Chain.embedded() if rpc is None else Chain.connect(rpc)
         with chain:
             if not chain.is_development:
@@ -86,11 +84,46 @@ class Home:
                 "rpc": rpc,
                 "store": store or str(folder.resolve() / "blobs"),
                 "contracts": {name: getattr(a, name) for name in a.__dataclass_fields__},
+                "keys": None,
             }
-            write_json(folder / "market.json", document)
             if rpc is None:
                 write_json(folder / "chain.json", chain.export())
+            write_json(folder / "market.json", document)  # last: without it there is no home
         teller.step(f"marketplace on chain {document['chain_id']}, in {folder}")
+
+    @classmethod
+    def join(
+        cls, folder: Path, source: str, teller: Teller, rpc: str | None = None, store: str | None = None
+    ) -> dict[str, Any]:
+        """Make a home of one's own on a marketplace that somebody else runs.
+
+        Args:
+            source: its home's folder, or a folder or URL with a copy of its public part: `market.json` and `keys/`.
+            rpc, store: where this machine reaches chain and blobs, if not where that home does.
+
+        Raises:
+            InputError: there is no such marketplace, or its chain is embedded in its home.
+            LedgerError: the chain is another, or holds no such contracts.
+        """
+        data = read_public(source, "market.json", _MAX_BYTES)
+        if data is None:
+            raise InputError(f"{source} holds no market.json: give the folder or URL of a marketplace home")
+        document = _decode(data, f"{source}/market.json")
+        rpc = rpc or document["rpc"]
+        if rpc is None:
+            raise InputError(f"the chain of {source} is inside that home; only a home made with --rpc can be joined")
+        keys = document["keys"] or f"{source.rstrip('/')}/keys"
+        if "://" not in keys:
+            keys = str(Path(keys).resolve())
+        document.update(rpc=rpc, store=store or document["store"], keys=keys)
+        with Chain.connect(rpc, chain_id=document["chain_id"]) as chain:
+            for name, address in document["contracts"].items():
+                if not chain.code_at(address):
+                    raise LedgerError(f"chain {chain.chain_id} has no contract at {address} ({name}): check --rpc")
+        _make_folder(folder)
+        write_json(folder / "market.json", document)
+        teller.step(f"joined the marketplace on chain {document['chain_id']}, in {folder}")
+        return document
 
     @classmethod
     @contextlib.contextmanager
@@ -106,7 +139,7 @@ class Home:
             chain = _chain(folder, document, teller)
             with chain:
                 market = Marketplace.at(chain, Addresses(**document["contracts"]))
-                keyring = Keyring(folder / "keys", teller.doing)
+                keyring = Keyring(folder / "keys", teller.doing, document["keys"], strict=True)
                 home = cls(folder, document["rpc"], market, BlobStore.open(document["store"]), keyring)
                 try:
                     yield home
@@ -166,8 +199,27 @@ class Home:
         made = self.keyring.keys({"listing": KeyRequest(ListingStatement(rows, columns))}, srs)
         return srs, made.keys["listing"]
 
+    def class_keys(self, class_id: int) -> tuple[_core.Srs, Keys]:
+        """Powers of tau and listing keys of a registered class.
+
+        Raises:
+            KeyFileError: those of this home are not the ones that the class was registered with.
+        """
+        found = self.market.capacity_class(class_id)
+        srs, keys = self.listing_keys(found.rows, found.columns)
+        if self.market.verifying_key(found.listing_key) != keys.verifying:
+            raise KeyFileError(
+                f"the keys of this home for {found.rows} x {found.columns} are not those of capacity class {class_id}: "
+                "restore keys/, or join the marketplace anew"
+            )
+        return srs, keys
+
     def class_of(self, rows: int, columns: int) -> int:
-        """The open capacity class of this shape with this home's keys; the operator registers a missing one."""
+        """The open capacity class of this shape with this home's keys; the operator registers a missing one.
+
+        Raises:
+            InputError: there is none, and this home does not run the marketplace.
+        """
         _, listing = self.listing_keys(rows, columns)
         eligibility = self.note_keys()["eligibility"]
         for class_id in range(1, self.chain.call(self.market.registry.functions.classCount()) + 1):
@@ -175,6 +227,11 @@ class Home:
             same = (found.rows, found.columns, found.closed) == (rows, columns, False)
             if same and self.market.verifying_key(found.listing_key) == listing.verifying:
                 return class_id
+        if self.keyring.source is not None:
+            raise InputError(
+                f"there is no capacity class of {rows} x {columns} yet: who runs the marketplace adds it with "
+                f"fedproof market add-class {rows} {columns}"
+            )
         return self.market.register_class(
             self.account(OPERATOR), rows, columns, listing.verifying, eligibility.verifying
         )
@@ -192,15 +249,40 @@ def note_keys(keyring: Keyring) -> dict[str, Keys]:
     return keyring.keys(requests, keyring.srs(2, [])).keys
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+        (folder / "private").mkdir(mode=0o700)
+    except FileExistsError:
+        raise InputError(f"{folder} exists already; name another home, or use this one") from None
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made: {error.strerror}") from None
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
-    except FileNotFoundError:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path.parent} is no marketplace home; make one with: fedproof market init") from None
-    except (OSError, ValueError, RecursionError):
+    except OSError:
         raise InputError(f"{path} cannot be read; restore it") from None
+    return _decode(data, str(path))
+
+
+def _decode(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise InputError(f"{where} cannot be read; restore it") from None
     if not isinstance(document, dict) or document.get("version") != VERSION or set(document) != _FIELDS:
-        raise InputError(f"{path} is not a market.json of version {VERSION}")
+        raise InputError(f"{where} is not a market.json of version {VERSION}")
+    texts = [document["store"], *(document[name] for name in ("rpc", "keys") if document[name] is not None)]
+    contracts = document["contracts"]
+    whole = type(document["chain_id"]) is int and all(isinstance(text, str) for text in texts)
+    if not whole or not isinstance(contracts, dict) or set(contracts) != set(Addresses.__dataclass_fields__):
+        raise InputError(f"{where} is damaged; restore it")
+    if not all(isinstance(address, str) and is_address(address) for address in contracts.values()):
+        raise InputError(f"{where} is damaged: a contract's address is none; restore it")
     return document
 
 

@@ -14,16 +14,20 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fedproof import _core
 from fedproof.errors import KeyFileError
 from fedproof.proving.circuit import Circuit, Statement, compile_statement
 from fedproof.proving.keys import Keys, with_proving_key
+from fedproof.storage.public import read_public
 
 MAGIC = b"fedproof-key\x02"
 _HEAD = len(MAGIC) + 32 + 32
 _LENGTH_BYTES = 8
+MAX_KEY_FILE_BYTES = 8 << 30
+
+T = TypeVar("T")
 
 
 def default_cache() -> Path:
@@ -63,6 +67,20 @@ def decode_key_file(blob: bytes, identity: bytes) -> list[bytes]:
     return parts
 
 
+def _parts(blob: bytes, identity: bytes, count: int) -> list[bytes]:
+    parts = decode_key_file(blob, identity)
+    if len(parts) != count:
+        raise KeyFileError(f"it has {len(parts)} parts, not {count}")
+    return parts
+
+
+def _decoded(decode: Callable[[bytes], T], blob: bytes, name: str) -> T:
+    try:
+        return decode(blob)
+    except ValueError as error:
+        raise KeyFileError(f"key file {name} holds no key: {error}") from None
+
+
 @dataclass(frozen=True)
 class KeyRequest:
     """A statement to make keys for; `mask_position` where enrolments in a task use its verifying key."""
@@ -81,10 +99,20 @@ class KeySet:
 
 @dataclass
 class Keyring:
-    """Keys of one machine. `folder` None keeps nothing. `notice` is told, in one line, what is being made."""
+    """Keys of one machine.
+
+    Attributes:
+        folder: where they are kept; None keeps nothing.
+        notice: is told, in one line, what is being made.
+        source: folder or URL of a deployment's keys. What is missing here is fetched from there and never made: keys
+            of one's own fit no contract of theirs.
+        strict: these are a deployment's keys and no cache, so a damaged file is an error; by default it is made anew.
+    """
 
     folder: Path | None
     notice: Callable[[str], None] = lambda _: None
+    source: str | None = None
+    strict: bool = False
 
     def srs(self, size: int, g2_powers: list[int]) -> _core.Srs:
         """Powers of tau, `size` in G1 and the named powers in G2, by a single dealer: for development."""
@@ -93,7 +121,7 @@ class Keyring:
         name = f"tau-{size}-{identity[:4].hex()}"
         cached = self._load(name, identity, 1)
         if cached is not None:
-            return _core.Srs.from_bytes(cached[0])
+            return _decoded(_core.Srs.from_bytes, cached[0], name)
         self.notice(f"making {size} powers of tau (development)")
         made = _core.Srs.generate(size, powers)
         if self.folder is not None:
@@ -115,7 +143,7 @@ class Keyring:
         for place, (name, circuit) in enumerate(circuits.items()):
             started = time.perf_counter()
             if cached is not None:
-                proving[name] = _core.ProvingKey.from_bytes(cached[place])
+                proving[name] = _decoded(_core.ProvingKey.from_bytes, cached[place], file)
             else:
                 proving[name] = self._make(circuit, dealer)
             seconds[name] = time.perf_counter() - started
@@ -139,15 +167,26 @@ class Keyring:
             return None
         path = self.folder / name
         try:
-            parts = decode_key_file(path.read_bytes(), identity)
-            if len(parts) != count:
-                raise KeyFileError(f"it has {len(parts)} parts, not {count}")
-            return parts
+            return _parts(path.read_bytes(), identity, count)
         except FileNotFoundError:
-            return None
+            return None if self.source is None else self._fetch(self.source, name, identity, count)
         except (KeyFileError, OSError) as error:
+            if self.strict:
+                raise KeyFileError(f"key file {path} is damaged: {error}; restore it, nothing else fits") from None
             self.notice(f"key file {path} is not used: {error}")
             return None
+
+    def _fetch(self, source: str, name: str, identity: bytes, count: int) -> list[bytes]:
+        self.notice(f"fetching {name}")
+        data = read_public(source, name, MAX_KEY_FILE_BYTES)
+        if data is None:
+            raise KeyFileError(
+                f"{name} is not among the keys of this marketplace; if its shape is a new one, who runs the "
+                "marketplace adds it with: fedproof market add-class ROWS COLUMNS"
+            )
+        parts = _parts(data, identity, count)
+        self._save(name, identity, parts)
+        return parts
 
     def _save(self, name: str, identity: bytes, parts: list[bytes]) -> None:
         folder = self.folder

@@ -9,6 +9,8 @@ from fedproof.app.amounts import show_tokens
 from fedproof.app.home import OPERATOR, Home
 from fedproof.app.prepared import Prepared
 from fedproof.app.telling import Teller
+from fedproof.data.limits import MAX_FEATURES, MAX_ROWS, MAX_VALUES
+from fedproof.data.schema import is_capacity
 from fedproof.errors import InputError, StateError
 from fedproof.ledger.market_types import TIERS, DatasetMinted
 from fedproof.nodes.offering import Block, Offering
@@ -86,6 +88,19 @@ def update(
     return minted
 
 
+def check_shape(rows: int, columns: int) -> None:
+    """Refuse what can be no capacity class.
+
+    Raises:
+        InputError: one line saying what can.
+    """
+    if not is_capacity(rows) or not 2 <= columns <= MAX_FEATURES + 1 or rows * columns > MAX_VALUES:
+        raise InputError(
+            f"{rows} x {columns} is no capacity class: rows are 32, 64, 128, ... to {MAX_ROWS}, columns 2 to "
+            f"{MAX_FEATURES + 1}, and at most {MAX_VALUES} values"
+        )
+
+
 def provider_of(home: Home, name: str, dataset_id: int, prepared: Prepared | None = None) -> Provider:
     """The provider's node of a dataset that `name` listed from this home, or owns now.
 
@@ -100,16 +115,14 @@ def provider_of(home: Home, name: str, dataset_id: int, prepared: Prepared | Non
         provider = adopt(home, name, dataset_id)
         folder = provider.state.folder.name
     if prepared is None:
-        shape = home.market.capacity_class(home.market.dataset(dataset_id).class_id)
-        return _open(home, name, shape.rows, shape.columns, folder)
+        return _open(home, name, home.market.dataset(dataset_id).class_id, folder)
     return _provider(home, name, prepared, folder)
 
 
 def adopt(home: Home, name: str, dataset_id: int) -> Provider:
     """The provider's node of a dataset that `name` has come to own; without keys until they are handed over."""
-    shape = home.market.capacity_class(home.market.dataset(dataset_id).class_id)
     folder = home.remembered(name).get(dataset_id, f"dataset-{dataset_id}-bought")
-    provider = _open(home, name, shape.rows, shape.columns, folder)
+    provider = _open(home, name, home.market.dataset(dataset_id).class_id, folder)
     provider.take_over(dataset_id, {})
     home.remember(name, dataset_id, folder)
     return provider
@@ -167,11 +180,12 @@ def _folder_of(prepared: Prepared, thresholds: tuple[int, ...], prices: tuple[in
 
 
 def _provider(home: Home, name: str, prepared: Prepared, folder: str) -> Provider:
-    return _open(home, name, prepared.capacity_rows, prepared.columns, folder)
+    return _open(home, name, home.class_of(prepared.capacity_rows, prepared.columns), folder)
 
 
-def _open(home: Home, name: str, rows: int, columns: int, folder: str) -> Provider:
-    srs, keys = home.listing_keys(rows, columns)
-    kit = ListingKit(home.market, home.store, srs, keys, home.class_of(rows, columns), rows, columns)
+def _open(home: Home, name: str, class_id: int, folder: str) -> Provider:
+    shape = home.market.capacity_class(class_id)
+    srs, keys = home.class_keys(class_id)
+    kit = ListingKit(home.market, home.store, srs, keys, class_id, shape.rows, shape.columns)
     state: StateFile = home.state(name, folder, "provider")
     return Provider(kit, home.account(name), state)

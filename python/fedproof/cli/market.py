@@ -34,6 +34,43 @@ def init(home_folder: Path | None, rpc: str | None, store: str | None, as_json: 
 
 
 @market.command()
+@click.argument("source")
+@home_option
+@click.option("--rpc", default=None, help="Where this machine reaches the chain.  [default: as in SOURCE]")
+@click.option("--store", default=None, help="Where this machine reaches the blobs.  [default: as in SOURCE]")
+@json_option
+@quiet_option
+def join(source: str, home_folder: Path | None, rpc: str | None, store: str | None, as_json: bool, quiet: bool) -> None:
+    """Make a home of one's own on the marketplace of another: SOURCE is its folder, or a folder or URL with a copy of
+    its market.json and keys/, which are public."""
+    from fedproof.app.home import Home, default_home
+
+    folder = home_folder or default_home()
+    with progress(quiet) as terminal:
+        made = Home.join(folder, source, terminal, rpc, store)
+    show(
+        as_json,
+        {"home": str(folder), "chain_id": made["chain_id"]},
+        [f"{folder} is a home on chain {made['chain_id']}"],
+    )
+
+
+@market.command("add-class")
+@click.argument("rows", type=int)
+@click.argument("columns", type=int)
+@home_options
+def add_class(rows: int, columns: int, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
+    """Open the capacity class of ROWS x COLUMNS to everybody; COLUMNS counts the features and one more."""
+    from fedproof.app.selling import check_shape
+
+    check_shape(rows, columns)
+    with opened(home_folder, quiet) as (home, _):
+        made = home.class_of(rows, columns)
+    document = {"class": made, "rows": rows, "columns": columns}
+    show(as_json, document, [f"capacity class {made} takes datasets of {rows} x {columns}"])
+
+
+@market.command()
 @click.argument("name")
 @click.argument("tokens")
 @click.option("--deposits", is_flag=True, help="To the account that deposits notes; another takes grants.")
