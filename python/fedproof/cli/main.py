@@ -14,6 +14,7 @@ from fedproof import __version__
 from fedproof.cli import sales  # noqa: F401  # adds its commands to `dataset`
 from fedproof.cli.access import access
 from fedproof.cli.dataset import dataset
+from fedproof.cli.keys import keys
 from fedproof.cli.market import market
 from fedproof.cli.notes import notes
 from fedproof.cli.terminal import Terminal, printable
@@ -127,6 +128,7 @@ cli.add_command(market)
 cli.add_command(dataset)
 cli.add_command(access)
 cli.add_command(notes)
+cli.add_command(keys)
 
 
 def main() -> NoReturn:
