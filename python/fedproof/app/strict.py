@@ -68,7 +68,8 @@ class Field:
         return InputError(f"{self.at(name)} must be {wanted}")
 
     def has(self, name: str) -> bool:
-        """Whether the field is there."""
+        """Whether a field that may be left out is there."""
+        self._read.add(name)
         return name in self.values
 
     def table(self, name: str, default: Any = REQUIRED) -> Field:
@@ -124,11 +125,6 @@ class Field:
         ):
             raise self.refuse(name, f"a list of {wanted}, none of them twice")
         return tuple(found)
-
-    def known(self, *names: str) -> None:
-        """`done`, with fields that were not asked for because they are not there."""
-        self._read.update(names)
-        self.done()
 
     def done(self) -> None:
         """Refuse fields that nobody asked for."""
