@@ -16,6 +16,7 @@ from fedproof.cli.access import access
 from fedproof.cli.dataset import dataset
 from fedproof.cli.keys import keys
 from fedproof.cli.market import market
+from fedproof.cli.node import node
 from fedproof.cli.notes import notes
 from fedproof.cli.terminal import Terminal, printable
 from fedproof.errors import FedproofError
@@ -129,6 +130,7 @@ cli.add_command(dataset)
 cli.add_command(access)
 cli.add_command(notes)
 cli.add_command(keys)
+cli.add_command(node)
 
 
 def main() -> NoReturn:
