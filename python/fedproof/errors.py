@@ -8,7 +8,7 @@ FedproofError (1)
 ├── LedgerError (6)       the chain refuses, fails or is unreachable
 │   └── ContractRejected  a contract reverted with a named custom error
 ├── StorageError (7)      a blob is missing or is not what its id says
-├── KeyFileError (8)      a proving or verifying key is not the circuit's
+├── KeyFileError (8)      a proving or verifying key is not the circuit's; a node's own keys do not open
 ├── StateError (9)        a node's saved state forbids the action
 └── AuditError (10)       a finished task does not check out
 """
@@ -67,7 +67,7 @@ class StorageError(FedproofError):
 
 
 class KeyFileError(FedproofError):
-    """A proving or verifying key is damaged or belongs to another circuit."""
+    """A proving or verifying key is damaged or of another circuit, or a node's own keys do not open."""
 
     exit_code = 8
 

@@ -89,6 +89,13 @@ def test_refuses_more_behind_the_constructors_arguments(cheater: Cheater) -> Non
         check_code(cheater.chain, {"AccessToken": made})
 
 
+def test_refuses_a_transaction_that_is_no_creation(cheater: Cheater) -> None:
+    """It is shorter than the place of the first library."""
+    sent = cheater.chain.transfer(cheater.account, cheater.account.address, 1)
+    with pytest.raises(AuditError, match="was not made from the NoteVault"):
+        check_code(cheater.chain, {"NoteVault": (cheater.at["NoteVault"], sent.tx_hash)})
+
+
 def test_refuses_a_library_of_other_code(cheater: Cheater, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("PoseidonT3", "PoseidonT5")
     given = {name: cheater.made(name)[0] for name in names}

@@ -147,6 +147,9 @@ def check_code(chain: Chain, contracts: dict[str, tuple[str, str]]) -> str:
     for name, (address, tx_hash) in contracts.items():
         shipped = load_artifact(name)
         given = chain.transaction_input(tx_hash)
+        # a short transaction has no libraries where they would be looked for
+        wrong = f"the contract at {address} was not made from the {name} that this package ships"
+        require(len(given) >= len(shipped.bytecode) // 2, wrong)
         libraries = {
             library: to_checksum_address(given[places[0]["start"] : places[0]["start"] + 20])
             for file in shipped.link_references.values()
@@ -160,7 +163,7 @@ def check_code(chain: Chain, contracts: dict[str, tuple[str, str]]) -> str:
             and receipt.contract_address == address
             and given.startswith(code)
             and len(given) == len(code) + _WORD * arguments,
-            f"the contract at {address} was not made from the {name} that this package ships",
+            wrong,
         )
         for library, at in libraries.items():
             expected = bytes.fromhex(load_artifact(library).deployed_bytecode)

@@ -87,20 +87,23 @@ def create_folder(folder: Path) -> None:
         raise InputError(f"{folder} cannot be made: {error.strerror}") from None
 
 
+def key_requests(spec: TrainingSpec) -> dict[str, KeyRequest]:
+    """The statements of a deployment, by the names that its keys have."""
+    return {
+        "spend": KeyRequest(SpendStatement()),
+        "eligibility": KeyRequest(EligibilityStatement()),
+        "listing": KeyRequest(ListingStatement(spec.rows, spec.columns)),
+        "training": KeyRequest(TrainingStatement(spec), DatasetLayout(spec.rows, spec.columns).masks),
+        "aggregation": KeyRequest(AggregationStatement(spec.columns, spec.update_bound)),
+    }
+
+
 def make_keys(spec: TrainingSpec, keyring: Keyring) -> tuple[_core.Srs, dict[str, Keys], dict[str, KeyFigures]]:
     """Powers of tau and the keys of the four statements."""
-    layout = DatasetLayout(spec.rows, spec.columns)
-    srs = keyring.srs(srs_size(spec.rows, spec.columns, spec.mask_count), [layout.masks])
-    made = keyring.keys(
-        {
-            "spend": KeyRequest(SpendStatement()),
-            "eligibility": KeyRequest(EligibilityStatement()),
-            "listing": KeyRequest(ListingStatement(spec.rows, spec.columns)),
-            "training": KeyRequest(TrainingStatement(spec), layout.masks),
-            "aggregation": KeyRequest(AggregationStatement(spec.columns, spec.update_bound)),
-        },
-        srs,
+    srs = keyring.srs(
+        srs_size(spec.rows, spec.columns, spec.mask_count), [DatasetLayout(spec.rows, spec.columns).masks]
     )
+    made = keyring.keys(key_requests(spec), srs)
     figures = {
         name: KeyFigures(
             keys.circuit.r1cs.num_constraints,

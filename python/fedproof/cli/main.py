@@ -15,7 +15,9 @@ from fedproof.cli import sales  # noqa: F401  # adds its commands to `dataset`
 from fedproof.cli.access import access
 from fedproof.cli.committees import committee, contact
 from fedproof.cli.dataset import dataset
+from fedproof.cli.keys import keys
 from fedproof.cli.market import market
+from fedproof.cli.node import node
 from fedproof.cli.notes import notes
 from fedproof.cli.terminal import Terminal, printable
 from fedproof.errors import FedproofError
@@ -130,6 +132,8 @@ cli.add_command(access)
 cli.add_command(notes)
 cli.add_command(committee)
 cli.add_command(contact)
+cli.add_command(keys)
+cli.add_command(node)
 
 
 def main() -> NoReturn:
