@@ -54,8 +54,9 @@ class Rows:
 
 def provider(home: Home, folder: Path, rows: int, columns: int) -> Provider:
     """A provider's node of a class."""
-    srs, keys = home.listing_keys(rows, columns)
-    kit = ListingKit(home.market, home.store, srs, keys, home.class_of(rows, columns), rows, columns)
+    class_id = home.class_of(rows, columns)
+    srs, keys = home.class_keys(class_id)
+    kit = ListingKit(home.market, home.store, srs, keys, class_id, rows, columns)
     return Provider(kit, home.account("bench"), StateFile(folder, "provider"))
 
 

@@ -48,7 +48,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     uint256 private constant _MINT_CALLDATA = 4 + 32 * _LISTING_WORDS;
     uint256 private constant _UPDATE_CALLDATA = 4 + 32 * (1 + _LISTING_WORDS);
     uint256 private constant _BLOCK_CALLDATA = 4 + 32 * (1 + 16);
-    uint256 private constant _ACCESS_CALLDATA = 4 + 32 * (7 + 8 + 1);
+    uint256 private constant _ACCESS_CALLDATA = 4 + 32 * (8 + 8 + 1);
 
     /// @notice A shape of datasets with the keys of its statements.
     struct CapacityClass {
@@ -240,6 +240,8 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     error NoSuchVersion(uint256 datasetId, uint16 version);
     /// @notice The caller agreed to another price than the tier has.
     error WrongPrice(uint256 price);
+    /// @notice The dataset has another version than the caller has seen.
+    error WrongVersion(uint16 version);
     /// @notice A grant stays with the key that it was given for.
     error OtherHpkeKey(bytes27 expected);
     /// @notice Only the provider of the dataset may do this.
@@ -426,6 +428,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     /// @param duration seconds from now, or from the end of a running grant. The end must be within `maxDuration`.
     /// @param hpkeKey the public key that the tier's key will be sealed to; an extension keeps that of the grant.
     /// @param price the tier's price in base units, as the caller knows it.
+    /// @param version the dataset's version, as the caller has seen it: what it pays for is not exchanged under it.
     /// @param root a root that the vault's tree has had.
     /// @param nullifier Poseidon(secret, scope).
     /// @param proof A, B, C of the eligibility statement.
@@ -435,6 +438,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         uint32 duration,
         bytes calldata hpkeKey,
         uint256 price,
+        uint16 version,
         uint256 root,
         uint256 nullifier,
         uint256[8] calldata proof
@@ -451,7 +455,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         inputs[0] = root;
         inputs[2] = nullifier;
         inputs[4] = _signal(tier, duration, msg.sender, keyHash);
-        _verifyEligibility(datasetId, tier, duration, price, extension, inputs, proof);
+        _verifyEligibility(datasetId, tier, duration, price, version, extension, inputs, proof);
         grant = Grant(_end(grant.expiry, duration), bytes27(keyHash));
         _grants[datasetId][msg.sender][tier] = grant;
         if (extension) emit AccessExtended(datasetId, msg.sender, tier, grant.expiry, price, nullifier, hpkeKey);
@@ -619,12 +623,14 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
         uint8 tier,
         uint32 duration,
         uint256 price,
+        uint16 version,
         bool extension,
         uint256[] memory inputs,
         uint256[8] calldata proof
     ) private view {
         Record storage record = _existing(datasetId);
         if (record.retired) revert DatasetIsRetired(datasetId);
+        if (version != record.version) revert WrongVersion(record.version);
         if (duration == 0 || duration > maxDuration) revert DurationOutOfRange(duration, maxDuration);
         if (!vault.isKnownRoot(inputs[0])) revert UnknownRoot(inputs[0]);
         (uint256 threshold, uint256 asked) = _offer(record, tier);

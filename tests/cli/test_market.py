@@ -18,6 +18,8 @@ from fedproof.errors import FedproofError, InputError, StateError
 pytestmark = pytest.mark.slow
 
 ROWS = 60
+MISTYPED = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAee"
+"""EIP-55's first example with its last digit changed."""
 
 
 class User:
@@ -78,7 +80,9 @@ def user(folder: Path) -> User:
     user("market", "fund", "bob", "100")
     for tokens in ("2500", "2500", "1000"):
         user("notes", "deposit", tokens, "--as", "bob")
-    user("access", "request", "1", "--tier", "5", "--duration", "30d", "--as", "bob")
+    words = ("access", "request", "1", "--tier", "5", "--duration", "30d", "--as", "bob")
+    user.refused(InputError, "costs 20 tokens; to pay that, say --at-most 20", *words)
+    user(*words, "--at-most", "20")
     return user
 
 
@@ -115,8 +119,8 @@ def test_a_grantee_opens_what_its_tier_opens_and_the_records_are_the_listed_ones
     user.refused(
         StateError, "has not delivered the key", "access", "open", "1", "--as", "bob", "--out", str(folder / "x")
     )
-    assert [each["tier"] for each in user("dataset", "deliver", "--as", "alice")] == [5]
-    assert user("dataset", "deliver", "--as", "alice") == []
+    assert [each["tier"] for each in user("dataset", "deliver", "--as", "alice")["delivered"]] == [5]
+    assert user("dataset", "deliver", "--as", "alice") == {"delivered": [], "refused": []}
     opened = user("access", "open", "1", "--as", "bob", "--out", str(folder / "opened"))
     assert (opened["tier"], opened["records_checked"]) == (5, ROWS)
     assert sorted(opened["files"]) == ["1", "3", "5"]
@@ -139,7 +143,18 @@ def test_refuses_in_one_line_what_cannot_be(user: User, folder: Path) -> None:
     prepared = str(folder / "prepared")
     ask = ("access", "request", "1", "--as")
     for kind, match, words in (
-        (InputError, "had a grant of tier 5", (*ask, "bob", "--tier", "5", "--duration", "1d")),
+        (InputError, "had a grant of tier 5", (*ask, "bob", "--tier", "5", "--duration", "1d", "--at-most", "20")),
+        (InputError, "checksum is wrong", ("dataset", "transfer", "1", MISTYPED, "--as", "alice")),
+        (InputError, "40 hexadecimal digits", ("dataset", "transfer", "1", MISTYPED[:-1], "--as", "alice")),
+        (
+            InputError,
+            "checksum is wrong",
+            ("dataset", "offer", "1", "--price", "1", "--buyer", MISTYPED, "--as", "alice"),
+        ),
+        (InputError, "no name for", ("dataset", "offer", "1", "--price", "1", "--buyer", "", "--as", "alice")),
+        (InputError, "checksum is wrong", ("notes", "withdraw", "1", "--to", MISTYPED, "--as", "bob")),
+        (InputError, "no name for", ("notes", "withdraw", "1", "--to", "", "--as", "bob")),
+        (InputError, "looks like an address", ("notes", "balance", "--as", "0xbob")),
         (InputError, "does not offer tier 4", (*ask, "bob", "--tier", "4", "--duration", "1d")),
         (InputError, "no duration", (*ask, "bob", "--tier", "3", "--duration", "0d")),
         (InputError, "in this epoch already", (*ask, "bob", "--tier", "3", "--duration", "1d")),
@@ -166,7 +181,7 @@ def test_an_update_has_keys_of_its_own_and_a_running_grant_gets_them(user: User,
     made = user("dataset", "update", "1", str(folder / "second"), "--as", "alice")
     assert made["version"] == 2
     assert user("dataset", "show", "1")["rows"] == ROWS + 20
-    assert [each["version"] for each in user("dataset", "deliver", "--as", "alice")] == [2]
+    assert [each["version"] for each in user("dataset", "deliver", "--as", "alice")["delivered"]] == [2]
     opened = user("access", "open", "1", "--as", "bob", "--out", str(folder / "v2"))
     assert (opened["version"], opened["records_checked"]) == (2, ROWS + 20)
     old = user("access", "open", "1", "--as", "bob", "--out", str(folder / "v1"), "--version", "1")
@@ -183,9 +198,12 @@ def test_notes_are_paid_split_joined_and_withdrawn(user: User) -> None:
     user("notes", "split", "5", "15", "--as", "erik")
     assert sorted(note["tokens"] for note in user("notes", "balance", "--as", "erik")["notes"]) == ["15", "5"]
     user("notes", "join", "--as", "erik")
-    user("notes", "withdraw", "12.5", "--as", "erik")
+    assert user("notes", "withdraw", "12.5", "--as", "erik")["warning"] is None
     found = user("notes", "balance", "--as", "erik")
-    assert (found["tokens"], [note["tokens"] for note in found["notes"]]) == ("12.5", ["7.5"])
+    # not to the account that takes grants: the chain would show whose deposits back them
+    assert (found["tokens"], found["depositor_tokens"]) == ("0", "12.5")
+    assert [note["tokens"] for note in found["notes"]] == ["7.5"]
+    assert "may back them" in user("notes", "withdraw", "1", "--to", "bob", "--as", "erik")["warning"]
 
 
 def test_a_dataset_is_sold_and_its_income_with_it(user: User) -> None:
@@ -194,7 +212,7 @@ def test_a_dataset_is_sold_and_its_income_with_it(user: User) -> None:
     user.refused(InputError, "costs 30 tokens", "dataset", "buy", "1", "--at-most", "29", "--as", "bob")
     user("dataset", "buy", "1", "--at-most", "30", "--as", "bob")
     before = float(user("notes", "balance", "--as", "bob")["tokens"])
-    user("access", "extend", "1", "--tier", "5", "--duration", "5d", "--as", "bob")  # pays itself
+    user("access", "extend", "1", "--tier", "5", "--duration", "5d", "--as", "bob", "--at-most", "20")  # pays itself
     assert float(user("notes", "balance", "--as", "bob")["tokens"]) == before
     user("dataset", "retire", "1", "--as", "bob")
     words = ("access", "extend", "1", "--tier", "5", "--duration", "5d", "--as", "bob")
@@ -210,6 +228,24 @@ def test_a_repeated_mint_lists_nothing_twice(user: User, folder: Path) -> None:
     first, second = user(*words), user(*words)
     assert first == second
     assert len(user("dataset", "list", "--owner", "fritz")) == 1
+
+
+def test_an_update_changes_the_terms_that_it_names_alone(user: User, folder: Path) -> None:
+    words = ("dataset", "mint", "--as", "gina", "--threshold", "3=7", "--price", "3=100", "--threshold", "5=9")
+    records = write_table(folder / "terms.csv", range(ROWS), identifiers=True)
+    for name in ("terms-1", "terms-2"):
+        prepare(user, folder, records, folder / "public.csv", name)
+    number = str(user(*words[:2], str(folder / "terms-1"), *words[2:])["dataset"])
+    update = ("dataset", "update", number, str(folder / "terms-2"), "--as", "gina")
+    assert user(*update)["version"] == 1  # the same records and terms: nothing to list
+    assert user(*update, "--price", "5=600")["version"] == 2
+    assert user(*update, "--price", "5=600")["version"] == 2
+    tiers = {each["tier"]: (each["threshold"], each["price"]) for each in user("dataset", "show", number)["tiers"]}
+    assert tiers == {0: ("0", "0"), 3: ("7", "100"), 5: ("9", "600")}
+    assert user(*update, "--threshold", "5=0")["version"] == 3
+    assert [each["tier"] for each in user("dataset", "show", number)["tiers"]] == [0, 3]
+    user.refused(InputError, "not offered", *update, "--price", "5=1")
+    user.refused(InputError, "no tier would be left", *update, "--threshold", "3=0")
 
 
 def test_a_folder_that_is_no_home_says_how_to_make_one(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_an_owner_and_a_user_meet_over_a_node(tmp_path: Path) -> None:
         # a shape that the marketplace does not have: not for the joined home to make
         folder = prepared(user, tmp_path, "records", 40)
         mint = ("dataset", "mint", folder, "--threshold", "3=10", "--as")
-        user.refused(KeyFileError, "fedproof market add-class", *mint, "carol")
+        user.refused(InputError, "fedproof market add-class", *mint, "carol")
         owner.refused(InputError, "no capacity class", "market", "add-class", "33", "3")
         assert owner("market", "add-class", "64", "2")["class"] == 1
         assert owner("market", "add-class", "64", "2")["class"] == 1
@@ -41,7 +41,7 @@ def test_an_owner_and_a_user_meet_over_a_node(tmp_path: Path) -> None:
         user("access", "request", number, "--tier", "3", *DAY, "--as", "bob")
         contact = tmp_path / "bob.json"
         user("contact", "--as", "bob", "--out", str(contact))
-        assert len(owner("dataset", "deliver", "--as", "alice")) == 1
+        assert len(owner("dataset", "deliver", "--as", "alice")["delivered"]) == 1
         words = ("access", "open", number, "--as", "bob", "--out")
         assert user(*words, str(tmp_path / "opened"))["records_checked"] == 40
 

@@ -34,10 +34,19 @@ class Request:
     nullifier: int
     proof: bytes
     price: int = 0
+    version: int | None = None
 
     def call(self, world: World):  # type: ignore[no-untyped-def]  # a web3 function
         return world.market.access_dataset_call(
-            self.dataset_id, self.tier, self.duration, self.key, self.root, self.nullifier, self.proof, self.price
+            self.dataset_id,
+            self.tier,
+            self.duration,
+            self.key,
+            self.root,
+            self.nullifier,
+            self.proof,
+            self.price,
+            self.version,
         )
 
     def send(self, world: World, sender: Account | None = None) -> AccessGranted:
@@ -308,6 +317,14 @@ def test_rejects_access_to_a_retired_dataset(listed: World) -> None:
         asked.send(listed)
 
 
+@pytest.mark.parametrize("version", [0, 2, 65_535])
+def test_rejects_another_version_than_the_present_one(listed: World, version: int) -> None:
+    asked = request(listed)
+    with rejects("WrongVersion", 1):
+        replace(asked, version=version).send(listed)
+    asked.send(listed)
+
+
 def test_rejects_access_in_a_closed_class(listed: World) -> None:
     asked = request(listed)
     listed.market.close_class(listed.owner, listed.class_id)
@@ -319,7 +336,7 @@ def test_rejects_access_in_a_closed_class(listed: World) -> None:
 def test_rejects_a_key_of_another_length(listed: World, length: int) -> None:
     asked = request(listed)
     call = listed.market.registry.functions.accessDataset(
-        1, 3, 600, bytes(length), 0, asked.root, asked.nullifier, int_words(asked.proof)
+        1, 3, 600, bytes(length), 0, 1, asked.root, asked.nullifier, int_words(asked.proof)
     )
     with rejects("BadHpkeKey", length):
         listed.chain.transact(call, listed.grantee)

@@ -11,6 +11,7 @@ import pytest
 from fedproof import _core
 from fedproof.errors import SealingError, SharingError, StateError
 from fedproof.ledger.market_types import AccessGranted
+from fedproof.nodes.access import find_access
 from fedproof.nodes.escrow import escrow_context, place_keys, raw_address
 from fedproof.sealing import KeyPair, TierKey, open_sealed, seal
 from fedproof.sealing.escrow import Member, SharedTier
@@ -200,3 +201,59 @@ def test_no_repr_shows_a_share(scene: Scene) -> None:
     assert repr(done.released[0].sealed_share) not in repr(done)
     assert isinstance(scene.escrow.tiers[0], SharedTier)
     assert holder.account.address in repr(done)
+
+
+def test_a_provider_cannot_void_shares_by_placing_again(scene: Scene) -> None:
+    holder, market = scene.granted(), scene.kit.market
+    for worker in scene.workers[:2]:
+        worker.release_shares([scene.dataset])
+    first = market.escrow.placed(scene.dataset, 1)
+    market.escrow.place(scene.provider.account, scene.dataset, 1, first.escrow_id)
+    assert scene.collect(holder).access.key == scene.own(3)
+    assert scene.workers[0].release_shares([scene.dataset]).released == []
+    market.escrow.place(scene.provider.account, scene.dataset, 1, b"\x01" * 32)  # a blob that nobody has
+    assert scene.collect(holder).access.key == scene.own(3)
+    assert scene.collect(holder).wrong == []
+    market.escrow.place(scene.provider.account, scene.dataset, 1, first.escrow_id)
+    assert len(scene.workers[2].release_shares([scene.dataset]).released) == 1
+
+
+def test_a_worker_pays_for_a_few_placements_only(scene: Scene) -> None:
+    holder, worker = scene.granted(), scene.workers[0]
+    members = [each.member for each in scene.workers]
+    for _ in range(4):
+        worker.release_shares([scene.dataset])
+        scene.provider.state.put(escrows={})
+        place_keys(scene.provider, members, THRESHOLD)
+    done = worker.release_shares([scene.dataset])
+    assert (done.released, ["too often" in each for each in done.refused]) == ([], [True])
+    assert len(scene.released(holder)) == 3
+
+
+def test_a_worker_asks_the_chain_nothing_about_datasets_that_it_does_not_serve(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    market = scene.kit.market
+    real = market.dataset
+    monkeypatch.setattr(market, "dataset", lambda number: asked.append(number) or real(number))
+    scene.workers[0].release_shares([scene.dataset + 1])
+    assert asked == []
+    scene.workers[0].release_shares([scene.dataset])
+    assert set(asked) == {scene.dataset}
+
+
+def test_honest_workers_are_not_named_when_the_grantee_has_lost_its_key(scene: Scene) -> None:
+    holder = scene.granted()
+    for worker in scene.workers[:2]:
+        worker.release_shares([scene.dataset])
+    with pytest.raises(StateError, match="names another HPKE key than this node's"):
+        find_access(scene.kit, holder.account.address, KeyPair.generate(), scene.dataset)
+
+
+def test_junk_from_the_provider_does_not_hide_the_committee(scene: Scene) -> None:
+    holder, market = scene.granted(), scene.kit.market
+    for worker in scene.workers[:2]:
+        worker.release_shares([scene.dataset])
+    market.deliver_key(scene.provider.account, scene.dataset, holder.account.address, 3, 1, b"junk")
+    assert holder.open_dataset(scene.dataset).rows == scene.market[1].parts[0].rows

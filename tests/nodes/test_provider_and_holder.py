@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ import pytest
 from fedproof.app.demo import THRESHOLDS, TOKEN
 from fedproof.app.world import World
 from fedproof.data import Parts, Schema
-from fedproof.errors import ProofError, SealingError, StateError
+from fedproof.errors import ContractRejected, InputError, ProofError, SealingError, StateError
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.nodes.holder import Holder
 from fedproof.nodes.offering import Offering
-from fedproof.nodes.provider import Provider
+from fedproof.nodes.provider import Provider, grant_context
 from fedproof.nodes.state import StateFile
-from fedproof.sealing import KeyPair
+from fedproof.sealing import KeyPair, TierKey, seal_tier_key_to
 
 pytestmark = pytest.mark.slow
 
@@ -196,6 +197,62 @@ def test_a_grant_that_ended_unanswered_does_not_keep_the_others_waiting(
     assert [each.grantee for each in listed.answer_grants()] == [other.account.address]
 
 
+def test_a_grant_that_cannot_be_answered_does_not_keep_the_others_waiting(
+    hospital: Market, listed: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = holder_of(hospital, tmp_path / "1"), holder_of(hospital, tmp_path / "2")
+    dataset = listed.dataset
+    assert dataset is not None
+    monkeypatch.setattr(Holder, "hpke_public", bytes(32))  # a point of low order: the contract cannot tell
+    bad.request_access(dataset, DAY)
+    monkeypatch.undo()
+    good.request_access(dataset, DAY)
+    answers = listed.answer()
+    assert [each.grantee for each in answers.delivered] == [good.account.address]
+    assert [bad.account.address in each for each in answers.refused] == [True]
+    assert listed.answer().delivered == []
+
+
+def test_a_key_that_was_delivered_is_not_taken_back_by_a_later_one(
+    hospital: Market, listed: Provider, tmp_path: Path
+) -> None:
+    holder, dataset = holder_of(hospital, tmp_path / "h"), listed.dataset
+    assert dataset is not None
+    market = hospital[0].deployment.market
+    holder.request_access(dataset, DAY)
+    grantee = holder.account.address
+    market.deliver_key(listed.account, dataset, grantee, 3, 1, b"junk")
+    with pytest.raises(SealingError, match="its provider delivered is of no use"):
+        holder.open_dataset(dataset)
+    assert listed.answer().delivered == []  # to a new owner's node it looks answered
+    assert [each.grantee for each in listed.answer([grantee]).delivered] == [grantee]
+    other = TierKey.generate()
+    context = grant_context(market, dataset, 1, 3, grantee)
+    for junk in (b"more junk", seal_tier_key_to(holder.hpke_public, other, context)):  # the second one even opens
+        market.deliver_key(listed.account, dataset, grantee, 3, 1, junk)
+    assert holder.open_dataset(dataset).rows == hospital[1].parts[0].rows
+
+
+def test_what_is_granted_is_what_was_seen(hospital: Market, listed: Provider, tmp_path: Path) -> None:
+    """A provider lists another version, or another price, between a look and the grant."""
+    holder, dataset = holder_of(hospital, tmp_path / "h"), listed.dataset
+    assert dataset is not None
+    market = hospital[0].deployment.market
+    seen = market.dataset(dataset)
+    priced = replace(offering(hospital), prices=(0, 0, 0, TOKEN, 0, 0))
+    listed.update(priced)
+    with pytest.raises(InputError, match="costs 1000000000000000000 base units, more than 0"):
+        holder.request_access(dataset, DAY)
+    proven = holder.prove_eligibility(dataset, 3, DAY)
+    with pytest.raises(ContractRejected, match=r"WrongVersion\(2\)"):
+        holder.take_grant(dataset, DAY, *proven, most=TOKEN, seen=replace(seen, prices=market.dataset(dataset).prices))
+    with pytest.raises(ContractRejected, match="WrongPrice"):
+        holder.take_grant(dataset, DAY, *proven, seen=replace(seen, version=2))
+    world = hospital[0]
+    world.chain.transact(market.token.functions.transfer(holder.account.address, TOKEN), world.operator)
+    assert holder.take_grant(dataset, DAY, *proven, most=TOKEN).price == TOKEN
+
+
 def test_a_provider_of_another_state_cannot_answer(hospital: Market, listed: Provider, tmp_path: Path) -> None:
     """An empty state folder knows no dataset and no key, and says so by doing nothing."""
     holder = holder_of(hospital, tmp_path / "h")
@@ -309,7 +366,7 @@ def test_a_key_sealed_to_another_does_not_open(hospital: Market, listed: Provide
     holder.request_access(dataset, DAY)
     listed.answer_grants()
     holder.state.put(hpke=KeyPair.generate().private.hex())
-    with pytest.raises(SealingError):
+    with pytest.raises(StateError, match="names another HPKE key than this node's"):
         restarted(holder).open_dataset(dataset)
 
 

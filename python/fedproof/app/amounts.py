@@ -38,18 +38,29 @@ def parse_by_tier(entries: Sequence[str], what: str) -> tuple[int, ...]:
     """Amounts for tiers 0 to 5 from entries such as `3=1000`; 0 where a tier is not named.
 
     Raises:
+        InputError: an entry is malformed or zero, or names a tier twice or one that has no amount.
+    """
+    found = parse_changes(entries, what)
+    for tier, value in found.items():
+        if value == 0:
+            raise InputError(f"{what} {tier}=0 is zero: leave the tier out instead")
+    return tuple(found.get(tier, 0) for tier in range(TIERS))
+
+
+def parse_changes(entries: Sequence[str], what: str) -> dict[int, int]:
+    """Amounts by tier, those that are named; zero is allowed.
+
+    Raises:
         InputError: an entry is malformed, or names a tier twice or one that has no amount.
     """
-    out = [0] * TIERS
+    out: dict[int, int] = {}
     for entry in entries:
         tier, found, amount = entry.partition("=")
-        if not found or not tier.isdecimal() or not 1 <= int(tier) < TIERS or out[int(tier)]:
+        good = found and tier.isascii() and tier.isdecimal() and len(tier) == 1 and 1 <= int(tier) < TIERS
+        if not good or int(tier) in out:
             raise InputError(f"{what} {entry!r}: write a tier from 1 to {TIERS - 1} once, and tokens, such as 3=1000")
-        value = parse_tokens(amount, UNIT)
-        if value == 0:
-            raise InputError(f"{what} {entry!r} is zero: leave the tier out instead")
-        out[int(tier)] = value
-    return tuple(out)
+        out[int(tier)] = parse_tokens(amount, UNIT)
+    return out
 
 
 def parse_duration(text: str) -> int:

@@ -8,11 +8,13 @@ from typing import Any
 
 from fedproof.app.amounts import show_tokens
 from fedproof.app.home import Home
+from fedproof.app.sales import address_of
+from fedproof.app.staging import staged
 from fedproof.app.telling import Teller
 from fedproof.errors import InputError, StateError
 from fedproof.learning.fixed import TrainingSpec
 from fedproof.ledger.market_types import TIERS, AccessGranted
-from fedproof.ledger.vault import Deposited
+from fedproof.ledger.vault import Deposited, Spent
 from fedproof.nodes.access import find_access
 from fedproof.nodes.escrow import progress_of
 from fedproof.nodes.grantee import check_records, open_files
@@ -77,12 +79,23 @@ class Status:
 
 
 def request(
-    home: Home, name: str, dataset_id: int, tier: int, duration: int, teller: Teller, *, extend: bool = False
+    home: Home,
+    name: str,
+    dataset_id: int,
+    tier: int,
+    duration: int,
+    teller: Teller,
+    *,
+    extend: bool = False,
+    most: int = 0,
 ) -> AccessGranted:
     """Prove eligibility and take a grant, or extend the one of this tier; the tier's price is paid with it.
 
+    Args:
+        most: base units to pay at most.
+
     Raises:
-        InputError: there is a grant already and `extend` is not set, or the other way round; no such tier.
+        InputError: no such tier, or dearer; there is a grant already and `extend` is not set, or the other way round.
         ProofError: the locked notes do not reach the threshold.
         ContractRejected: the registry refused.
     """
@@ -95,6 +108,10 @@ def request(
         raise InputError(f"dataset {dataset_id} does not offer tier {tier}; it offers {', '.join(open_tiers)}")
     if offered.retired:
         raise InputError(f"dataset {dataset_id} is retired: it takes no new grants and no extensions")
+    price = offered.prices[tier]
+    if price > most:
+        cost = show_tokens(price)
+        raise InputError(f"tier {tier} of dataset {dataset_id} costs {cost} tokens; to pay that, say --at-most {cost}")
     longest = int(market.chain.call(market.registry.functions.maxDuration()))
     if duration > longest:
         raise InputError(f"a grant lasts {longest} s at most ({longest // 86_400} days), not {duration} s")
@@ -115,7 +132,7 @@ def request(
             f"the notes of {name} have given {'an extension' if extend else 'a first grant'} of dataset {dataset_id} "
             "in this epoch already, whatever the tier; they do so once in an epoch"
         )
-    granted = holder.take_grant(dataset_id, duration, proof, public, tier)
+    granted = holder.take_grant(dataset_id, duration, proof, public, tier, most, offered)
     paid = f", {show_tokens(granted.price)} tokens paid" if granted.price else ""
     teller.step(f"dataset {dataset_id}: tier {tier} {'extended' if extend else 'granted'}, no balance shown{paid}")
     return granted
@@ -157,8 +174,14 @@ def open_granted(
     teller: Teller,
     tier: int | None = None,
     version: int | None = None,
+    most: int | None = None,
 ) -> dict[str, Any]:
     """Open the files of a grant into a folder, and check the records against the chain.
+
+    Files get their final names when the records among them have been checked.
+
+    Args:
+        most: bytes to take at most; by default what the disk has room for.
 
     Raises:
         StateError: no key has come yet, from provider or committee.
@@ -172,12 +195,14 @@ def open_granted(
     for worker in found.wrong:
         teller.step(f"dataset {dataset_id}: {worker} released a wrong share; enough others were right")
     teller.doing("opening files")
-    opened = open_files(home.store, access, out, tier)
-    rows = None
-    if TIER_TRAINING in opened:
-        srs, _ = home.class_keys(access.listing.terms.class_id)  # of this version, not of the present one
-        rows = check_records(home.market, home.store, srs, access.listing, out / f"tier{TIER_TRAINING}")
-        teller.step(f"{rows} records are those that the chain committed to")
+    with staged(out) as stage:
+        opened = open_files(home.store, access, stage, tier, most)
+        rows = None
+        if TIER_TRAINING in opened:
+            srs, _ = home.class_keys(access.listing.terms.class_id)  # of this version, not of the present one
+            rows = check_records(home.market, home.store, srs, access.listing, stage / f"tier{TIER_TRAINING}")
+            teller.step(f"{rows} records are those that the chain committed to")
+    opened = {found: [out / path.relative_to(stage) for path in paths] for found, paths in opened.items()}
     return {
         "dataset": dataset_id,
         "version": access.listing.version,
@@ -237,6 +262,19 @@ def deposit(home: Home, name: str, amount: int, epochs: int) -> Deposited:
             f"give it some: fedproof market fund {name} TOKENS --deposits"
         )
     return wallet_of(home, name).deposit(amount, lock_until(home, epochs))
+
+
+def withdraw(home: Home, name: str, amount: int, to: str | None = None) -> tuple[Spent, str | None]:
+    """Pay notes out as tokens, by default to the account that deposits; with a warning where that links accounts.
+
+    Args:
+        to: an address, or an identity of this home, whose account for grants is meant.
+    """
+    recipient = home.depositor(name).address if to is None else address_of(home, to)
+    made = wallet_of(home, name).withdraw(amount, recipient)
+    if home.market.grants(grantee=recipient):
+        return made, "this account has taken grants: the chain shows now that these notes may back them"
+    return made, None
 
 
 def pass_time(home: Home, seconds: int) -> int:

@@ -12,7 +12,9 @@ from fedproof.ledger.market_types import TIERS, DatasetMinted
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.storage import BlobStore
 
-MAX_CARD_BYTES = 4 << 20
+MAX_CARD_BYTES = 1 << 20
+MAX_CARD_DEPTH = 8
+"""A card comes from a stranger: what is larger or deeper is not shown, for it would cost every reader."""
 _NONE = bytes(32)
 
 
@@ -159,9 +161,25 @@ def _card(store: BlobStore, blob: bytes) -> tuple[dict[str, Any], str | None]:
     if blob == _NONE:
         return {}, None
     try:
-        document = json.loads(store.get(blob.hex(), limit=MAX_CARD_BYTES))
+        document = json.loads(store.get(blob.hex(), limit=MAX_CARD_BYTES), parse_constant=_no_constant)
     except FedproofError as error:
         return {}, str(error)
     except (ValueError, RecursionError):
         return {}, "the card is not JSON"
-    return (document, None) if isinstance(document, dict) else ({}, "the card is not a JSON object")
+    if not isinstance(document, dict):
+        return {}, "the card is not a JSON object"
+    if _too_deep(document, MAX_CARD_DEPTH):
+        return {}, f"the card is more than {MAX_CARD_DEPTH} levels deep"
+    return document, None
+
+
+def _no_constant(name: str) -> None:
+    """NaN and Infinity are no JSON, and would spoil that of whoever shows the card."""
+    raise ValueError(name)
+
+
+def _too_deep(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_too_deep(each, levels - 1) for each in inside)

@@ -11,9 +11,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from eth_utils.address import is_address, to_checksum_address
+from eth_utils.address import to_checksum_address
 
 from fedproof.app.home import Home
+from fedproof.app.sales import parse_address
 from fedproof.errors import FedproofError, InputError
 from fedproof.nodes.escrow import raw_address
 from fedproof.nodes.state import StateFile
@@ -84,10 +85,8 @@ def read_contact(path: Path) -> Member:
     try:
         if len(data) > _MAX_BYTES or set(document) != _FIELDS or document["version"] != VERSION:
             raise ValueError
-        if not is_address(document["address"]):
-            raise ValueError
-        return Member(raw_address(document["address"]), bytes.fromhex(document["hpke_key"]))
-    except (ValueError, TypeError, FedproofError):
+        return Member(raw_address(parse_address(document["address"])), bytes.fromhex(document["hpke_key"]))
+    except (ValueError, TypeError, AttributeError, FedproofError):
         raise InputError(f"{path} is no contact file of version {VERSION}") from None
 
 

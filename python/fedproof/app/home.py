@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +34,7 @@ from fedproof.statements.layout import srs_size
 from fedproof.statements.listing import ListingStatement
 from fedproof.statements.spend import SpendStatement
 from fedproof.storage import BlobStore
+from fedproof.storage.folders import new_folder
 from fedproof.storage.public import read_public
 
 VERSION = 1
@@ -67,28 +68,34 @@ class Home:
             InputError: the folder exists already.
             LedgerError: the node is not a development node: the keys made here come from one dealer.
         """
-        _make_folder(folder)
-        keyring = Keyring(folder / "keys", teller.doing, strict=True)
-        chain = Chain.embedded() if rpc is None else Chain.connect(rpc)
-        with chain:
-            if not chain.is_development:
-                raise LedgerError(f"chain {chain.chain_id} is not a development chain; these keys come from one dealer")
-            operator = chain.new_account(OPERATOR)
-            spend = note_keys(keyring)["spend"]
-            teller.doing("deploying the marketplace")
-            market = Marketplace.deploy(chain, operator, spend_key=spend.verifying, allow_development_keys=True)
-            a = market.addresses
-            document = {
-                "version": VERSION,
-                "chain_id": chain.chain_id,
-                "rpc": rpc,
-                "store": store or str(folder.resolve() / "blobs"),
-                "contracts": {name: getattr(a, name) for name in a.__dataclass_fields__},
-                "keys": None,
-            }
-            if rpc is None:
-                write_json(folder / "chain.json", chain.export())
-            write_json(folder / "market.json", document)  # last: without it there is no home
+        place = store or str(folder.resolve() / "blobs")
+        if store is not None:
+            BlobStore.open(store)  # refuses an address that nothing can be kept at, before anything is made
+        with new_folder(folder) as part:
+            (part / "private").mkdir(mode=0o700)
+            keyring = Keyring(part / "keys", teller.doing, strict=True)
+            chain = Chain.embedded() if rpc is None else Chain.connect(rpc)
+            with chain:
+                if not chain.is_development:
+                    raise LedgerError(
+                        f"chain {chain.chain_id} is not a development chain; these keys come from one dealer"
+                    )
+                operator = chain.new_account(OPERATOR)
+                spend = note_keys(keyring)["spend"]
+                teller.doing("deploying the marketplace")
+                market = Marketplace.deploy(chain, operator, spend_key=spend.verifying, allow_development_keys=True)
+                a = market.addresses
+                document = {
+                    "version": VERSION,
+                    "chain_id": chain.chain_id,
+                    "rpc": rpc,
+                    "store": place,
+                    "contracts": {name: getattr(a, name) for name in a.__dataclass_fields__},
+                    "keys": None,
+                }
+                if rpc is None:
+                    write_json(part / "chain.json", chain.export())
+                write_json(part / "market.json", document)
         teller.step(f"marketplace on chain {document['chain_id']}, in {folder}")
 
     @classmethod
@@ -120,8 +127,10 @@ class Home:
             for name, address in document["contracts"].items():
                 if not chain.code_at(address):
                     raise LedgerError(f"chain {chain.chain_id} has no contract at {address} ({name}): check --rpc")
-        _make_folder(folder)
-        write_json(folder / "market.json", document)
+        BlobStore.open(document["store"])
+        with new_folder(folder) as part:
+            (part / "private").mkdir(mode=0o700)
+            write_json(part / "market.json", document)
         teller.step(f"joined the marketplace on chain {document['chain_id']}, in {folder}")
         return document
 
@@ -190,13 +199,26 @@ class Home:
         return {int(key): folder for key, folder in self.state(name, "datasets", "owner").get("datasets", {}).items()}
 
     def note_keys(self) -> dict[str, Keys]:
-        """Keys of the two statements about notes: `spend` and `eligibility`."""
-        return note_keys(self.keyring)
+        """Keys of the two statements about notes: `spend` and `eligibility`.
 
-    def listing_keys(self, rows: int, columns: int) -> tuple[_core.Srs, Keys]:
-        """Powers of tau and keys of the listing statement of a capacity class."""
-        srs = self.keyring.srs(srs_size(rows, columns, 0), [])
-        made = self.keyring.keys({"listing": KeyRequest(ListingStatement(rows, columns))}, srs)
+        Raises:
+            KeyFileError: they are missing, or not those that the vault was deployed with.
+        """
+        keys = note_keys(replace(self.keyring, make=False))
+        spend = self.chain.call(self.market.vault.contract.functions.spendKey())
+        if self.market.verifying_key(spend) != keys["spend"].verifying:
+            raise KeyFileError(f"the keys in {self.folder / 'keys'} are not the vault's: restore them")
+        return keys
+
+    def listing_keys(self, rows: int, columns: int, *, make: bool) -> tuple[_core.Srs, Keys]:
+        """Powers of tau and keys of the listing statement of a capacity class.
+
+        Args:
+            make: whether keys that are missing are made; those of a registered class never are.
+        """
+        keyring = replace(self.keyring, make=make and self.keyring.make)
+        srs = keyring.srs(srs_size(rows, columns, 0), [])
+        made = keyring.keys({"listing": KeyRequest(ListingStatement(rows, columns))}, srs)
         return srs, made.keys["listing"]
 
     def class_keys(self, class_id: int) -> tuple[_core.Srs, Keys]:
@@ -206,7 +228,7 @@ class Home:
             KeyFileError: those of this home are not the ones that the class was registered with.
         """
         found = self.market.capacity_class(class_id)
-        srs, keys = self.listing_keys(found.rows, found.columns)
+        srs, keys = self.listing_keys(found.rows, found.columns, make=False)
         if self.market.verifying_key(found.listing_key) != keys.verifying:
             raise KeyFileError(
                 f"the keys of this home for {found.rows} x {found.columns} are not those of capacity class {class_id}: "
@@ -215,23 +237,29 @@ class Home:
         return srs, keys
 
     def class_of(self, rows: int, columns: int) -> int:
-        """The open capacity class of this shape with this home's keys; the operator registers a missing one.
+        """The open capacity class of this shape; the operator registers a missing one.
 
         Raises:
-            InputError: there is none, and this home does not run the marketplace.
+            InputError: there is none, and this home does not run the marketplace; or it is closed.
+            KeyFileError: this home's keys are not those of the class.
         """
-        _, listing = self.listing_keys(rows, columns)
-        eligibility = self.note_keys()["eligibility"]
+        closed = None
         for class_id in range(1, self.chain.call(self.market.registry.functions.classCount()) + 1):
             found = self.market.capacity_class(class_id)
-            same = (found.rows, found.columns, found.closed) == (rows, columns, False)
-            if same and self.market.verifying_key(found.listing_key) == listing.verifying:
-                return class_id
+            if (found.rows, found.columns) == (rows, columns):
+                if not found.closed:
+                    self.class_keys(class_id)
+                    return class_id
+                closed = class_id
+        if closed is not None:
+            raise InputError(f"capacity class {closed} of {rows} x {columns} is closed: it takes no new datasets")
         if self.keyring.source is not None:
             raise InputError(
                 f"there is no capacity class of {rows} x {columns} yet: who runs the marketplace adds it with "
                 f"fedproof market add-class {rows} {columns}"
             )
+        _, listing = self.listing_keys(rows, columns, make=True)
+        eligibility = self.note_keys()["eligibility"]
         return self.market.register_class(
             self.account(OPERATOR), rows, columns, listing.verifying, eligibility.verifying
         )
@@ -247,16 +275,6 @@ def note_keys(keyring: Keyring) -> dict[str, Keys]:
     """Keys of the statements about notes; they link to no powers of tau."""
     requests = {"spend": KeyRequest(SpendStatement()), "eligibility": KeyRequest(EligibilityStatement())}
     return keyring.keys(requests, keyring.srs(2, [])).keys
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True)
-        (folder / "private").mkdir(mode=0o700)
-    except FileExistsError:
-        raise InputError(f"{folder} exists already; name another home, or use this one") from None
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made: {error.strerror}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -308,5 +326,7 @@ def _chain(folder: Path, document: dict[str, Any], teller: Teller) -> Chain:
 
 
 def _check_name(name: str) -> None:
+    if name.lower().startswith("0x"):
+        raise InputError(f"{name!r} looks like an address; an identity needs another name")
     if not name or len(name) > 64 or not all(c.isalnum() or c in "-_" for c in name) or not name.isascii():
         raise InputError(f"{name!r} is no name for an identity: use letters, digits, - and _")

@@ -107,12 +107,14 @@ class Keyring:
         source: folder or URL of a deployment's keys. What is missing here is fetched from there and never made: keys
             of one's own fit no contract of theirs.
         strict: these are a deployment's keys and no cache, so a damaged file is an error; by default it is made anew.
+        make: whether missing keys are made; without it they are an error.
     """
 
     folder: Path | None
     notice: Callable[[str], None] = lambda _: None
     source: str | None = None
     strict: bool = False
+    make: bool = True
 
     def srs(self, size: int, g2_powers: list[int]) -> _core.Srs:
         """Powers of tau, `size` in G1 and the named powers in G2, by a single dealer: for development."""
@@ -169,7 +171,11 @@ class Keyring:
         try:
             return _parts(path.read_bytes(), identity, count)
         except FileNotFoundError:
-            return None if self.source is None else self._fetch(self.source, name, identity, count)
+            if self.source is not None:
+                return self._fetch(self.source, name, identity, count)
+            if not self.make:
+                raise KeyFileError(f"key file {path} is missing: restore it, for new keys fit nothing here") from None
+            return None
         except (KeyFileError, OSError) as error:
             if self.strict:
                 raise KeyFileError(f"key file {path} is damaged: {error}; restore it, nothing else fits") from None

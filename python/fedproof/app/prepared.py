@@ -36,7 +36,7 @@ SCHEMA: Final = "schema.json"
 CARD: Final = "card.json"
 BLOCKS: Final = "blocks"
 MAX_MANIFEST_BYTES: Final = 64 << 20
-MAX_CARD_BYTES: Final = 4 << 20
+MAX_CARD_BYTES: Final = 1 << 20
 CARD_VERSION: Final = 1
 
 

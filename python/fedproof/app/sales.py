@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eth_utils.address import is_address, to_checksum_address
+from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
 
 from fedproof.app.amounts import show_tokens
 from fedproof.app.home import Home
@@ -16,9 +16,25 @@ def address_of(home: Home, who: str) -> str:
     """An address, or that of an identity of this home.
 
     Raises:
-        InputError: neither.
+        InputError: neither; or an address in mixed case whose checksum (EIP-55) is wrong, so that a digit is.
     """
-    return str(to_checksum_address(who)) if is_address(who) else home.account(who).address
+    if not who.lower().startswith("0x"):
+        return home.account(who).address
+    return parse_address(who)
+
+
+def parse_address(text: str) -> str:
+    """An address with its checksum.
+
+    Raises:
+        InputError: it is none, or its checksum is wrong.
+    """
+    if not isinstance(text, str) or not text.startswith("0x") or not is_hex_address(text):
+        raise InputError(f"{text!r} is no address: 0x and 40 hexadecimal digits")
+    digits = text[2:]
+    if digits not in (digits.lower(), digits.upper()) and not is_checksum_address(text):
+        raise InputError(f"{text!r} is mistyped: its checksum is wrong; copy it again")
+    return str(to_checksum_address(text))
 
 
 def transfer(home: Home, name: str, dataset_id: int, to: str) -> str:
@@ -30,7 +46,7 @@ def transfer(home: Home, name: str, dataset_id: int, to: str) -> str:
 
 def offer(home: Home, name: str, dataset_id: int, price: int, buyer: str | None = None) -> Offer:
     """Offer a dataset token for sale, to anybody or to one buyer."""
-    home.market.sales.offer(home.account(name), dataset_id, price, address_of(home, buyer) if buyer else None)
+    home.market.sales.offer(home.account(name), dataset_id, price, None if buyer is None else address_of(home, buyer))
     found = home.market.sales.offer_of(dataset_id)
     assert found is not None
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fedproof.app.amounts import show_tokens
@@ -11,7 +11,7 @@ from fedproof.app.prepared import Prepared
 from fedproof.app.telling import Teller
 from fedproof.data.limits import MAX_FEATURES, MAX_ROWS, MAX_VALUES
 from fedproof.data.schema import is_capacity
-from fedproof.errors import InputError, StateError
+from fedproof.errors import InputError, KeyFileError, StateError
 from fedproof.ledger.market_types import TIERS, DatasetMinted
 from fedproof.nodes.offering import Block, Offering
 from fedproof.nodes.params import ListingKit
@@ -74,14 +74,25 @@ def update(
     name: str,
     dataset_id: int,
     prepared: Prepared,
-    thresholds: tuple[int, ...] | None,
-    prices: tuple[int, ...] | None,
+    thresholds: Mapping[int, int],
+    prices: Mapping[int, int],
     teller: Teller,
 ) -> DatasetMinted:
-    """List the next version of a dataset, under new keys; without thresholds and prices those of before stay."""
+    """List the next version of a dataset, under new keys.
+
+    Args:
+        thresholds, prices: by tier, those that change; a threshold of 0 takes the tier from the offer.
+    """
     before = home.market.dataset(dataset_id)
     provider = provider_of(home, name, dataset_id, prepared)
-    offering = offering_of(prepared, thresholds or before.thresholds, prices or before.prices, teller)
+    asked = tuple(thresholds.get(tier, before.thresholds[tier]) for tier in range(TIERS))
+    cost = tuple(prices.get(tier, before.prices[tier]) if asked[tier] else 0 for tier in range(TIERS))
+    for tier, price in prices.items():
+        if price and not asked[tier]:
+            raise InputError(f"tier {tier} has a price but is not offered: give it a --threshold, too")
+    if not any(asked):
+        raise InputError("no tier would be left on offer; to end new grants use: fedproof dataset retire")
+    offering = offering_of(prepared, asked, cost, teller)
     teller.doing("sealing the tiers under new keys, proving and listing")
     minted = provider.update(offering).minted
     teller.step(f"dataset {dataset_id}: version {minted.version} with {prepared.rows} rows")
@@ -128,21 +139,28 @@ def adopt(home: Home, name: str, dataset_id: int) -> Provider:
     return provider
 
 
-def answer_grants(home: Home, name: str, teller: Teller) -> list[dict[str, Any]]:
+def answer_grants(home: Home, name: str, teller: Teller, again: Collection[str] = ()) -> dict[str, Any]:
     """Seal the keys of all datasets of `name` to whoever holds a grant and has none yet.
 
-    Raises:
-        StateError: the keys of a dataset are not here; grants of the others have been answered.
+    Args:
+        again: grantees who get theirs once more, and of every dataset of `name`.
+
+    Returns:
+        `delivered`, and in words what was `refused`: one dataset or grant does not keep the others waiting.
     """
-    out, problem = [], None
+    out: dict[str, Any] = {"delivered": [], "refused": []}
+    known = home.market.datasets()
     for dataset_id in sorted(home.remembered(name)):
+        if dataset_id > known:
+            continue  # its listing was lost with the last command's blocks; minting again lists it
         try:
-            answered = provider_of(home, name, dataset_id).answer_grants()
-        except StateError as error:
-            problem = error
+            answers = provider_of(home, name, dataset_id).answer(again)
+        except (StateError, KeyFileError) as error:
+            out["refused"].append(f"dataset {dataset_id}: {error}")
             continue
-        for delivered in answered:
-            out.append(
+        out["refused"] += answers.refused
+        for delivered in answers.delivered:
+            out["delivered"].append(
                 {
                     "dataset": dataset_id,
                     "version": delivered.version,
@@ -152,8 +170,6 @@ def answer_grants(home: Home, name: str, teller: Teller) -> list[dict[str, Any]]
                 }
             )
             teller.step(f"dataset {dataset_id}: key of tier {delivered.tier} sealed to {delivered.grantee}")
-    if problem is not None:
-        raise problem
     return out
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fedproof.cli.common import home_options, identity_option, json_option, opened, progress, quiet_option, show
-from fedproof.cli.terminal import printable
+from fedproof.cli.terminal import short
 
 threshold_option = click.option(
     "--threshold", "thresholds", multiple=True, metavar="TIER=TOKENS", help="Tokens to have locked; offers the tier."
@@ -113,13 +113,13 @@ def update(
     dataset_id: int, folder: Path, name: str, thresholds: tuple[str, ...], prices: tuple[str, ...],
     home_folder: Path | None, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """List the next version of a dataset, under new keys; running grants get them."""
-    from fedproof.app.amounts import parse_by_tier
+    """List the next version of a dataset, under new keys; running grants get them. Thresholds and prices that are not
+    named stay; --threshold TIER=0 takes a tier from the offer."""
+    from fedproof.app.amounts import parse_changes
     from fedproof.app.prepared import Prepared
     from fedproof.app.selling import update as run
 
-    asked = parse_by_tier(thresholds, "--threshold") if thresholds else None
-    cost = parse_by_tier(prices, "--price") if prices else None
+    asked, cost = parse_changes(thresholds, "--threshold"), parse_changes(prices, "--price")
     prepared = Prepared.load(folder)
     with opened(home_folder, quiet) as (home, terminal):
         made = run(home, name, dataset_id, prepared, asked, cost, terminal)
@@ -139,15 +139,18 @@ def retire(dataset_id: int, name: str, home_folder: Path | None, as_json: bool, 
 
 
 @dataset.command()
+@click.option("--again", multiple=True, metavar="GRANTEE", help="Address or identity that gets its keys once more.")
 @identity_option
 @home_options
-def deliver(name: str, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
+def deliver(again: tuple[str, ...], name: str, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
     """Answer grants: seal the tiers' keys to everybody who holds one and has no key yet."""
+    from fedproof.app.sales import address_of
     from fedproof.app.selling import answer_grants
 
     with opened(home_folder, quiet) as (home, terminal):
-        done = answer_grants(home, name, terminal)
-    show(as_json, done, [f"{len(done)} key(s) delivered"])
+        done = answer_grants(home, name, terminal, [address_of(home, who) for who in again])
+    lines = [f"{len(done['delivered'])} key(s) delivered", *(f"  not delivered: {each}" for each in done["refused"])]
+    show(as_json, done, lines)
 
 
 @dataset.command("show")
@@ -161,14 +164,14 @@ def show_one(dataset_id: int, home_folder: Path | None, as_json: bool, quiet: bo
         found = entry(home.market, home.store, dataset_id)
     document = found.to_json()
     lines = [
-        f"dataset {found.dataset_id}, version {found.version}: {printable(found.name) or '(no card)'}",
-        f"  {printable(str(found.card.get('description', '')))}",
-        f"  domain {printable(found.domain) or '-'}, licence {printable(str(found.card.get('licence', ''))) or '-'}",
+        f"dataset {found.dataset_id}, version {found.version}: {short(found.name) or '(no card)'}",
+        f"  {short(str(found.card.get('description', '')), 400)}",
+        f"  domain {short(found.domain) or '-'}, licence {short(str(found.card.get('licence', ''))) or '-'}",
         f"  {found.rows} rows, class {found.class_rows} x {found.class_columns}, owner {found.owner}",
         *(f"  tier {t['tier']}: {t['threshold']} tokens locked, price {t['price']}" for t in document["tiers"]),
         *(f"  version {h['version']}: {h['rows']} rows, block {h['block']}" for h in document["history"]),
         *(["  retired: no new grants"] if found.retired else []),
-        *([f"  card: {printable(found.card_error)}"] if found.card_error else []),
+        *([f"  card: {short(found.card_error)}"] if found.card_error else []),
     ]
     show(as_json, document, [line for line in lines if line.strip()])
 
@@ -211,17 +214,17 @@ def _search(home_folder: Path | None, as_json: bool, quiet: bool, text: str | No
     from fedproof.app.amounts import parse_tokens
     from fedproof.app.catalogue import Filters
     from fedproof.app.catalogue import search as run
+    from fedproof.app.sales import address_of
 
     price = chosen.pop("max_price")
     with opened(home_folder, quiet) as (home, _):
         owner = chosen.pop("owner")
-        if owner is not None and not owner.startswith("0x"):
-            owner = home.account(owner).address
+        owner = None if owner is None else address_of(home, owner)
         limit = None if price is None else parse_tokens(price)
         found = run(home.market, home.store, Filters(text=text, owner=owner, max_price=limit, **chosen))
     lines = [
         f"{each.dataset_id:>4}  {each.rows:>9} rows  tiers {','.join(str(t['tier']) for t in each.tiers())}  "
-        f"{printable(each.domain) or '-'}  {printable(each.name)}"
+        f"{short(each.domain) or '-'}  {short(each.name)}"
         for each in found
     ]
     show(as_json, [each.to_json() for each in found], lines or ["no dataset matches"])

@@ -106,19 +106,20 @@ def join(name: str, home_folder: Path | None, as_json: bool, quiet: bool) -> Non
 
 @notes.command()
 @click.argument("tokens")
-@click.option("--to", default=None, help="Address that gets them; default the identity's own.")
+@click.option("--to", default=None, help="Address or identity that gets them; default the account that deposits.")
 @identity_option
 @home_options
 def withdraw(tokens: str, to: str | None, name: str, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
     """Pay unlocked notes out as tokens. Amount and recipient show."""
     from fedproof.app.amounts import parse_tokens
-    from fedproof.app.buying import wallet_of
+    from fedproof.app.buying import withdraw as run
 
     amount = parse_tokens(tokens)
     with opened(home_folder, quiet) as (home, terminal):
         terminal.doing("proving the spend")
-        made = wallet_of(home, name).withdraw(amount, to or home.account(name).address)
-    show(as_json, {"tx": made.tx_hash, "recipient": made.recipient}, [f"{tokens} tokens paid to {made.recipient}"])
+        made, warning = run(home, name, amount, to)
+    lines = [f"{tokens} tokens paid to {made.recipient}", *([f"  {warning}"] if warning else [])]
+    show(as_json, {"tx": made.tx_hash, "recipient": made.recipient, "warning": warning}, lines)
 
 
 def _spent(as_json: bool, made: list[Any]) -> None:

@@ -13,6 +13,12 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
+def short(text: str, most: int = 120) -> str:
+    """`printable`, cut to what fits a line: a stranger's card may hold a megabyte."""
+    line = printable(text[: 4 * most])
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 class Terminal:
     """Progress on standard error: a line for each step, a spinner for what takes seconds."""
 

@@ -119,6 +119,11 @@ class Records:
         return cls(digest, features, labels.astype(np.int64), bytes(data[HEADER.size : values_at]))
 
 
+def largest_records(rows: int, features: int) -> int:
+    """Bytes of the wire form of a full class."""
+    return HEADER.size + DATASET_BLINDING * FIELD_BYTES + 2 * rows * features + rows
+
+
 def _check_size(rows: int, columns: int) -> None:
     if not 0 < rows <= MAX_ROWS or not 0 < columns <= MAX_FEATURES or rows * columns > MAX_VALUES:
         raise InputError(

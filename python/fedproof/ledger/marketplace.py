@@ -301,15 +301,18 @@ class Marketplace:
         nullifier: int,
         proof: bytes,
         price: int = 0,
+        version: int | None = None,
     ) -> ContractFunction:
         """Opens a tier to the sender, or extends its grant of the same tier by `duration` seconds.
 
-        The sender must have allowed the registry to take `price`, which must be the tier's.
+        The sender must have allowed the registry to take `price`, which must be the tier's; `version` is the one that
+        it has seen, by default the present one.
         """
         if len(hpke_key) not in HPKE_KEY_LENGTHS:
             raise InputError(f"an HPKE public key has 32 or 1216 bytes, not {len(hpke_key)}")
+        seen = self.dataset(dataset_id).version if version is None else version
         return self.registry.functions.accessDataset(
-            dataset_id, tier, duration, hpke_key, price, root, nullifier, words(proof, 8, "a proof")
+            dataset_id, tier, duration, hpke_key, price, seen, root, nullifier, words(proof, 8, "a proof")
         )
 
     def access_dataset(
@@ -324,9 +327,10 @@ class Marketplace:
         nullifier: int,
         proof: bytes,
         price: int = 0,
+        version: int | None = None,
     ) -> AccessGranted:
         """Opens a tier to `sender` by an eligibility proof for `eligibility_terms`; allows the price where needed."""
-        call = self.access_dataset_call(dataset_id, tier, duration, hpke_key, root, nullifier, proof, price)
+        call = self.access_dataset_call(dataset_id, tier, duration, hpke_key, root, nullifier, proof, price, version)
         self.allow(sender, self.registry.address, price)
         receipt = self.chain.transact(call, sender)
         found = [each for each in receipt.events if each.name in ("AccessGranted", "AccessExtended")]

@@ -14,20 +14,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fedproof import _core
-from fedproof.errors import InputError, SealingError, SharingError, StateError, StorageError
+from fedproof.errors import FedproofError, InputError, SealingError, SharingError, StateError, StorageError
 from fedproof.ledger import SignedTransaction
-from fedproof.ledger.market_types import KeysPlaced, ShareReleased
+from fedproof.ledger.market_types import DatasetMinted, KeysPlaced, ShareReleased
 from fedproof.ledger.marketplace import Marketplace
-from fedproof.nodes.grantee import Access
+from fedproof.nodes.grantee import Access, check_key
 from fedproof.nodes.outbox import forget, send_once
 from fedproof.nodes.provider import Provider
 from fedproof.sealing import KeyPair, TierKey, open_sealed, seal
 from fedproof.sealing.escrow import MAX_ESCROW_BYTES, Escrow, EscrowContext, Member, SharedTier
 from fedproof.sharing import KEY_SHARE_LENGTH, Share, check_key_share, rebuild_key, share_key
 from fedproof.storage import BlobStore
-from fedproof.storage.bundle import read_index
-
-_NONE = bytes(32)
 
 
 class EscrowKit(Protocol):
@@ -128,28 +125,41 @@ def collect_key(
     market = kit.market
     listing = market.listing(dataset_id, version)
     where = f"version {listing.version} of dataset {dataset_id}"
-    placed = market.escrow.placed(dataset_id, listing.version)
-    if placed is None:
+    placements = market.escrow.placements(datasetId=dataset_id, version=listing.version)
+    if not placements:
         raise StateError(f"the keys of {where} are with no committee: its provider delivers them itself")
-    escrow = Escrow.decode(kit.store.get(placed.escrow_id.hex(), limit=MAX_ESCROW_BYTES))
+    problem: FedproofError | None = None
+    for escrow_id in reversed(dict.fromkeys(placed.escrow_id for placed in placements)):
+        eras = eras_of(placements, escrow_id)
+        try:
+            return _collect(kit, grantee, hpke, listing, tier, escrow_id, eras)
+        except (StateError, InputError, SharingError, SealingError, StorageError) as error:
+            problem = problem or error  # that of the newest escrow says most
+    assert problem is not None
+    raise problem
+
+
+def _collect(
+    kit: EscrowKit, grantee: str, hpke: KeyPair, listing: DatasetMinted, tier: int, escrow_id: bytes, eras: list[Era]
+) -> Collected:
+    where = f"version {listing.version} of dataset {listing.dataset_id}"
+    escrow = Escrow.decode(kit.store.get(escrow_id.hex(), limit=MAX_ESCROW_BYTES))
     shared = escrow.tier(tier)
     if shared is None:
         raise InputError(f"the committee of {where} does not hold the key of tier {tier}")
-    good, wrong = _sort(kit, escrow, shared, placed, grantee, hpke)
+    good, wrong = _sort(kit, escrow, shared, listing, eras, grantee, hpke)
     needed = escrow.threshold + 1
     if len(good) < needed:
         found = f"{len(good)} of {needed} shares of tier {tier} of {where} are there"
         if wrong:
             raise SharingError(f"{found}; these workers released wrong ones: {', '.join(wrong)}")
         raise StateError(f"{found}; try again later")
-    key = TierKey(tier, rebuild_key(list(good.values())[:needed], escrow.threshold))
-    sealed = [index for index in listing.terms.sealed_files[1 : tier + 1] if index != _NONE]
-    if sealed:
-        try:
-            read_index(kit.store, key, listing.commitment, sealed[-1].hex())
-        except SealingError as error:
-            raise SealingError(f"the escrow of {where} holds another key than the sealed tier's: {error}") from None
-    return Collected(Access(listing, tier, key), wrong)
+    access = Access(listing, tier, TierKey(tier, rebuild_key(list(good.values())[:needed], escrow.threshold)))
+    try:
+        check_key(kit.store, access)
+    except SealingError as error:
+        raise SealingError(f"the escrow of {where} holds another key than the sealed tier's: {error}") from None
+    return Collected(access, wrong)
 
 
 def progress_of(market: Marketplace, store: BlobStore, dataset_id: int, tier: int, grantee: str) -> tuple[int, int]:
@@ -157,11 +167,14 @@ def progress_of(market: Marketplace, store: BlobStore, dataset_id: int, tier: in
 
     Says nothing of whether the shares are right; `(0, 0)` when no committee holds the tier, or its blob is lost.
     """
-    placed = market.escrow.placed(dataset_id, market.dataset(dataset_id).version)
-    if placed is None:
+    version = market.dataset(dataset_id).version
+    placements = market.escrow.placements(datasetId=dataset_id, version=version)
+    if not placements:
         return 0, 0
+    escrow_id = placements[-1].escrow_id
+    eras = eras_of(placements, escrow_id)
     try:
-        escrow = Escrow.decode(store.get(placed.escrow_id.hex(), limit=MAX_ESCROW_BYTES))
+        escrow = Escrow.decode(store.get(escrow_id.hex(), limit=MAX_ESCROW_BYTES))
     except (SealingError, StorageError):
         return 0, 0
     if escrow.tier(tier) is None:
@@ -169,21 +182,28 @@ def progress_of(market: Marketplace, store: BlobStore, dataset_id: int, tier: in
     members = {
         escrow.place_of(raw_address(each.worker))
         for each in market.escrow.released(datasetId=dataset_id, grantee=grantee)
-        if each.tier == tier and belongs(each, placed)
+        if each.tier == tier and each.version == version and belongs(each, eras)
     }
     return len(members - {None}), escrow.threshold + 1
 
 
 def _sort(
-    kit: EscrowKit, escrow: Escrow, shared: SharedTier, placed: KeysPlaced, grantee: str, hpke: KeyPair
+    kit: EscrowKit,
+    escrow: Escrow,
+    shared: SharedTier,
+    listing: DatasetMinted,
+    eras: list[Era],
+    grantee: str,
+    hpke: KeyPair,
 ) -> tuple[dict[int, Share], list[str]]:
     """Good shares by index, and the workers that released only wrong ones."""
-    context = escrow_context(kit.market, placed.dataset_id, placed.version)
+    context = escrow_context(kit.market, listing.dataset_id, listing.version)
     good: dict[int, Share] = {}
     wrong: dict[int, str] = {}
-    for each in kit.market.escrow.released(datasetId=placed.dataset_id, grantee=grantee):
+    for each in kit.market.escrow.released(datasetId=listing.dataset_id, grantee=grantee):
         index = escrow.place_of(raw_address(each.worker))
-        if index is None or each.tier != shared.tier or not belongs(each, placed):
+        about = (each.tier, each.version) == (shared.tier, listing.version)
+        if index is None or index in good or not about or not belongs(each, eras):
             continue
         info = context.release_info(shared, index, escrow.members[index - 1], raw_address(grantee))
         try:
@@ -195,10 +215,26 @@ def _sort(
     return good, [worker for index, worker in sorted(wrong.items()) if index not in good]
 
 
-def belongs(released: ShareReleased, placed: KeysPlaced) -> bool:
-    """Whether a share was released after this escrow was placed: earlier ones are of another."""
-    later = (released.block_number, released.log_index) > (placed.block_number, placed.log_index)
-    return released.version == placed.version and later
+Era = tuple[tuple[int, int], tuple[int, int] | None]
+"""From which place on chain (block, log index) to which an escrow was the one that counts; None while it still is."""
+
+
+def eras_of(placements: Sequence[KeysPlaced], escrow_id: bytes) -> list[Era]:
+    """When an escrow was the last one that was placed. A provider may place another, and the first one again."""
+    out: list[Era] = []
+    for k, placed in enumerate(placements):
+        if placed.escrow_id == escrow_id:
+            end = None
+            if k + 1 < len(placements):
+                end = (placements[k + 1].block_number, placements[k + 1].log_index)
+            out.append(((placed.block_number, placed.log_index), end))
+    return out
+
+
+def belongs(released: ShareReleased, eras: Sequence[Era]) -> bool:
+    """Whether a share was released while the escrow counted: at other times its worker meant another."""
+    place = (released.block_number, released.log_index)
+    return any(start < place and (end is None or place < end) for start, end in eras)
 
 
 def escrow_context(market: Marketplace, dataset: int, version: int) -> EscrowContext:

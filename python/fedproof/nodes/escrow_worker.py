@@ -6,19 +6,25 @@ the commitments of the escrow, so that a grantee may take a wrong share for a wo
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from fedproof.errors import ContractRejected, SealingError, SharingError, StorageError
 from fedproof.ledger import Account, SignedTransaction
 from fedproof.ledger.market_types import AccessGranted, KeysPlaced, ShareReleased
-from fedproof.nodes.escrow import EscrowKit, belongs, escrow_context, raw_address
-from fedproof.nodes.outbox import send_once
+from fedproof.nodes.escrow import EscrowKit, belongs, eras_of, escrow_context, raw_address
+from fedproof.nodes.outbox import forget, send_once
 from fedproof.nodes.state import StateFile
 from fedproof.proving.transcript import hpke_key_word
 from fedproof.sealing import KeyPair, open_sealed, seal
 from fedproof.sealing.escrow import MAX_ESCROW_BYTES, Escrow, Member
 from fedproof.sharing import KEY_SHARE_LENGTH, Share, check_key_share
+
+MAX_SEALED_SHARE = 4096
+"""No sealed share is longer."""
+MAX_RELEASES = 3
+"""Of one tier of one version to one grantee: a provider that places its keys again makes its workers pay again."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +62,20 @@ class EscrowWorker:
                 serves all.
         """
         market, out = self.kit.market, Releases([], [])
-        latest = {each.dataset_id: each for each in market.escrow.placements() if self._is_present(each)}
-        for dataset, placed in sorted(latest.items()):
-            if datasets is None or dataset in datasets:
-                self._serve(placed, out)
+        by_dataset: dict[int, list[KeysPlaced]] = defaultdict(list)
+        for each in market.escrow.placements():
+            if datasets is None or each.dataset_id in datasets:
+                by_dataset[each.dataset_id].append(each)
+        for dataset, placements in sorted(by_dataset.items()):
+            version = market.dataset(dataset).version
+            present = [each for each in placements if each.version == version]
+            if present:
+                self._serve(present, out)
         return out
 
-    def _is_present(self, placed: KeysPlaced) -> bool:
-        return placed.version == self.kit.market.dataset(placed.dataset_id).version
-
-    def _serve(self, placed: KeysPlaced, out: Releases) -> None:
-        market = self.kit.market
+    def _serve(self, placements: list[KeysPlaced], out: Releases) -> None:
+        """Answer the grants of one version, by the last of its placements."""
+        market, placed = self.kit.market, placements[-1]
         where = f"dataset {placed.dataset_id}, version {placed.version}"
         try:
             escrow = Escrow.decode(self.kit.store.get(placed.escrow_id.hex(), limit=MAX_ESCROW_BYTES))
@@ -81,12 +90,20 @@ class EscrowWorker:
             return
         now = market.chain.timestamp()
         grants = {(each.grantee, each.tier): each for each in market.grants(datasetId=placed.dataset_id)}
-        mine = market.escrow.released(datasetId=placed.dataset_id, worker=self.account.address)
-        done = {(each.grantee, each.tier) for each in mine if belongs(each, placed)}
+        mine = [
+            each
+            for each in market.escrow.released(datasetId=placed.dataset_id, worker=self.account.address)
+            if each.version == placed.version
+        ]
+        eras = eras_of(placements, placed.escrow_id)
+        done = {(each.grantee, each.tier) for each in mine if belongs(each, eras)}
+        spent = Counter((each.grantee, each.tier) for each in mine)
         for pair, grant in grants.items():
             if pair in done or grant.expiry <= now:
                 continue
             try:
+                if spent[pair] >= MAX_RELEASES:
+                    raise SealingError(f"released {MAX_RELEASES} times for this version; its keys are placed too often")
                 out.released.append(self._release(placed, escrow, index, grant))
             except (SealingError, SharingError, StorageError, ContractRejected) as error:
                 out.refused.append(f"{where}, tier {grant.tier}, grantee {grant.grantee}: {error}")
@@ -103,7 +120,7 @@ class EscrowWorker:
         def prepare() -> SignedTransaction:
             context = escrow_context(market, placed.dataset_id, placed.version)
             member = escrow.members[index - 1]
-            sealed = self.kit.store.get(shared.shares[index - 1].hex())
+            sealed = self.kit.store.get(shared.shares[index - 1].hex(), limit=MAX_SEALED_SHARE)
             plain = open_sealed(self._hpke, sealed, context.share_info(shared, index, member))
             share = Share.decode(plain, index=index, length=KEY_SHARE_LENGTH)
             check_key_share(share, shared.commitment, shared.commitments_r, self.kit.srs)
@@ -112,5 +129,7 @@ class EscrowWorker:
             call = market.escrow.release_call(placed.dataset_id, placed.version, grant.tier, grant.grantee, again)
             return market.chain.prepare(call, self.account)
 
-        name = f"release/{placed.escrow_id.hex()}/{grant.tier}/{grant.grantee}"
-        return ShareReleased.of(send_once(market.chain, self.state, name, prepare).event("ShareReleased"))
+        name = f"release/{placed.escrow_id.hex()}/{placed.block_number}/{grant.tier}/{grant.grantee}"
+        receipt = send_once(market.chain, self.state, name, prepare)
+        forget(self.state, name)  # the chain remembers
+        return ShareReleased.of(receipt.event("ShareReleased"))

@@ -10,11 +10,12 @@ import numpy as np
 
 from fedproof import _core
 from fedproof.data import Records, Schema
-from fedproof.errors import ProofError, SealingError, StateError
+from fedproof.data.records import largest_records
+from fedproof.errors import InputError, ProofError, SealingError, StateError
 from fedproof.learning import sgd
 from fedproof.learning.fixed import Int
 from fedproof.ledger import Account, Receipt, SignedTransaction
-from fedproof.ledger.market_types import AccessGranted, DatasetMinted
+from fedproof.ledger.market_types import AccessGranted, Dataset, DatasetMinted
 from fedproof.nodes.access import find_access
 from fedproof.nodes.outbox import forget, send_once, settle_saved
 from fedproof.nodes.params import TIER_TRAINING, Deployment
@@ -26,7 +27,7 @@ from fedproof.proving.r1cs import FrArray
 from fedproof.sealing import KeyPair, TierKey
 from fedproof.statements.eligibility import EligibilityStatement
 from fedproof.statements.vectors import dataset_vector
-from fedproof.storage.bundle import open_tier
+from fedproof.storage.bundle import open_tier, read_index
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,30 +90,51 @@ class Holder:
         witness = self.wallet.eligibility(terms, statement.notes)
         return prove_plain(self.deployment.keys["eligibility"], statement, witness)
 
-    def request_access(self, dataset_id: int, duration: int, tier: int = TIER_TRAINING) -> AccessGranted:
+    def request_access(self, dataset_id: int, duration: int, tier: int = TIER_TRAINING, most: int = 0) -> AccessGranted:
         """Prove eligibility and take the grant, or the one that an interrupted call has sent."""
         sent = self.finish_grant(dataset_id, tier)
         if sent is not None:
             return sent
-        return self.take_grant(dataset_id, duration, *self.prove_eligibility(dataset_id, tier, duration), tier=tier)
+        seen = self.deployment.market.dataset(dataset_id)
+        proven = self.prove_eligibility(dataset_id, tier, duration)
+        return self.take_grant(dataset_id, duration, *proven, tier=tier, most=most, seen=seen)
 
     def take_grant(
-        self, dataset_id: int, duration: int, proof: bytes, public: list[int], tier: int = TIER_TRAINING
+        self,
+        dataset_id: int,
+        duration: int,
+        proof: bytes,
+        public: list[int],
+        tier: int = TIER_TRAINING,
+        most: int = 0,
+        seen: Dataset | None = None,
     ) -> AccessGranted:
         """Send an eligibility proof; the registry verifies it, burns the nullifier and records the grant.
 
         Saved before it is sent; `finish_grant` finds it after an interruption.
+
+        Args:
+            most: base units to pay at most.
+            seen: the dataset as the user has seen it, default as it is now; a grant of another version, or at another
+                price, is refused.
+
+        Raises:
+            InputError: the tier costs more than `most`.
         """
         root, scope, nullifier = public[:3]
         if nullifier != self.wallet.nullifier(scope):
             raise ProofError("the proof carries another nullifier than this holder's")
         market = self.deployment.market
 
+        known = market.dataset(dataset_id) if seen is None else seen
+        price = known.prices[tier]
+        if price > most:
+            raise InputError(f"tier {tier} of dataset {dataset_id} costs {price} base units, more than {most}")
+
         def prepare() -> SignedTransaction:
-            price = market.dataset(dataset_id).prices[tier]
             market.allow(self.account, market.registry.address, price)
             call = market.access_dataset_call(
-                dataset_id, tier, duration, self.hpke_public, root, nullifier, proof, price
+                dataset_id, tier, duration, self.hpke_public, root, nullifier, proof, price, known.version
             )
             return market.chain.prepare(call, self.account)
 
@@ -159,7 +181,10 @@ class Holder:
 
     def _records(self, key: TierKey, listing: DatasetMinted) -> Records:
         """The records of the first block, out of the bundle of Tier 3."""
-        index, name = listing.terms.sealed_files[TIER_TRAINING].hex(), RECORDS.format(1)
+        index, name, spec = listing.terms.sealed_files[TIER_TRAINING].hex(), RECORDS.format(1), self.deployment.spec
+        sizes = {each.name: each.size for each in read_index(self.deployment.store, key, listing.commitment, index)}
+        if sizes.get(name, 0) > largest_records(spec.rows, spec.columns - 1):
+            raise SealingError(f"dataset {listing.dataset_id}: {name} is larger than its capacity class allows")
         with tempfile.TemporaryDirectory(dir=self.state.folder) as folder:
             opened = open_tier(self.deployment.store, key, listing.commitment, index, Path(folder), [name])
             return Records.decode(opened[0].read_bytes())

@@ -9,18 +9,19 @@ it goes on where it stopped, and never lists twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fedproof import _core
 from fedproof.data import Records
-from fedproof.errors import InputError, StateError
+from fedproof.errors import ContractRejected, InputError, SealingError, StateError
 from fedproof.learning import sgd
 from fedproof.ledger import Account, SignedTransaction
 from fedproof.ledger.market_types import TIERS, BlockAdded, DatasetMinted, KeyDelivered, Terms
 from fedproof.nodes.offering import Block, Offering
-from fedproof.nodes.outbox import send_once
+from fedproof.nodes.outbox import forget, send_once
 from fedproof.nodes.params import TIER_TRAINING, ListingKit
 from fedproof.nodes.state import StateFile
 from fedproof.proving.linked import LinkedProof, prove_linked
@@ -43,6 +44,14 @@ class Listed:
     proof: LinkedProof | None
     challenges: Challenges | None
     prove_seconds: float
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Keys that were delivered, and in words what could not be."""
+
+    delivered: list[KeyDelivered]
+    refused: list[str]
 
 
 class Provider:
@@ -84,6 +93,8 @@ class Provider:
     def update(self, offering: Offering) -> Listed:
         """List the next version of the dataset, under new keys; or go on where an earlier call was interrupted.
 
+        Repeated with the present version's files and terms it lists nothing and returns that version.
+
         Raises:
             StateError: nothing is listed yet, or the interrupted update was of something else.
         """
@@ -91,6 +102,13 @@ class Provider:
         if dataset is None:
             raise StateError(f"{self.account.name} has listed no dataset from this folder yet")
         present = self.kit.market.dataset(dataset).version
+        draft = self._versions().get(str(present), {})
+        if (
+            draft.get("digest") == offering.digest().hex()
+            and self._finished(present)
+            and self._is_mine(dataset, present)
+        ):
+            return Listed(self.kit.market.listing(dataset, present), None, None, 0.0)
         # what is on chain may still lack its later blocks
         begun = self._is_mine(dataset, present) and not self._finished(present)
         return self._list(present if begun else present + 1, offering)
@@ -284,18 +302,29 @@ class Provider:
     # -- keys --
 
     def answer_grants(self) -> list[KeyDelivered]:
+        """Seal the keys of the present version to every running grant that has none of it yet; see `answer`."""
+        return self.answer().delivered
+
+    def answer(self, again: Collection[str] = ()) -> Answers:
         """Seal the keys of the present version to every running grant that has none of it yet; safe to repeat.
 
         What the chain says was delivered is not sent again, so that a crash between event and answer loses nothing
-        and doubles nothing. A grant that ended unanswered is passed over: the registry refuses a key for it, and the
-        others must get theirs.
+        and doubles nothing. A grant that ended unanswered is passed over, and one that cannot be answered (its key is
+        no key, it ends this second) does not keep the others waiting.
+
+        Args:
+            again: grantees who get theirs once more, as when an earlier owner delivered what does not open.
+
+        Raises:
+            StateError: the keys of the present version are not in this folder.
         """
+        out = Answers([], [])
         market, dataset = self.kit.market, self.dataset
         if dataset is None:
-            return []
+            return out
         present = market.dataset(dataset)
         if present.provider != self.account.address:
-            return []  # sold: its new owner answers
+            return out  # sold: its new owner answers
         version = present.version
         key = self.tier_keys().get(version)
         if key is None:
@@ -303,28 +332,31 @@ class Provider:
                 f"the keys of version {version} of dataset {dataset} are not in this folder: take them over from its "
                 "last owner, or update the dataset"
             )
-        done = {
+        before = Counter(
             (event.grantee, event.tier) for event in market.deliveries(datasetId=dataset) if event.version == version
-        }
+        )
         now = market.chain.timestamp()
         latest = {(grant.grantee, grant.tier): grant for grant in market.grants(datasetId=dataset)}
-        out = []
         for (grantee, tier), grant in latest.items():
-            if (grantee, tier) in done or grant.expiry <= now:
+            if (before[grantee, tier] and grantee not in again) or grant.expiry <= now:
                 continue
             context = grant_context(market, dataset, version, tier, grantee)
-            sealed = seal_tier_key_to(grant.hpke_key, key, context)
-            out.append(self._deliver(dataset, grantee, tier, version, sealed))
+            try:
+                sealed = seal_tier_key_to(grant.hpke_key, key, context)
+                out.delivered.append(self._deliver(context, grantee, sealed, before[grantee, tier]))
+            except (SealingError, ContractRejected) as error:
+                out.refused.append(f"dataset {dataset}, tier {tier}, grantee {grantee}: {error}")
         return out
 
-    def _deliver(self, dataset: int, grantee: str, tier: int, version: int, sealed: bytes) -> KeyDelivered:
-        chain = self.kit.market.chain
+    def _deliver(self, grant: Grant, grantee: str, sealed: bytes, before: int) -> KeyDelivered:
+        chain, name = self.kit.market.chain, f"deliver/{grant.version}/{grant.tier}/{grantee}/{before}"
 
         def prepare() -> SignedTransaction:
-            call = self.kit.market.deliver_key_call(dataset, grantee, tier, version, sealed)
+            call = self.kit.market.deliver_key_call(grant.dataset, grantee, grant.tier, grant.version, sealed)
             return chain.prepare(call, self.account)
 
-        receipt = send_once(chain, self.state, f"deliver/{version}/{tier}/{grantee}", prepare)
+        receipt = send_once(chain, self.state, name, prepare)
+        forget(self.state, name)  # the chain remembers
         return KeyDelivered.of(receipt.event("KeyDelivered"))
 
 
