@@ -54,22 +54,61 @@ def test_a_crash_before_the_submission_spends_a_mask_and_publishes_nothing(
     arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     game = arena.open()
-    monkeypatch.setattr(Federation, "submit_update", crash)
+    monkeypatch.setattr(Federation, "submit_update_call", crash)
     with pytest.raises(CrashError):
         game.train(0)
     monkeypatch.undo()
     participant = restart(game, 0)
     assert game.updates == []
     assert spent(participant, game.task_id) == 1
-    # the y of the lost attempt may be out: no second proof, with other blinding, about the same model
-    with pytest.raises(StateError, match="trained on"):
-        game.train(0)
-    game.train(1, 2)
-    arena.world.chain.wait_until_block(game.task.deadline)
-    game.settle()
-    game.train()  # the next round takes the next mask
+    game.train(0)  # nothing had been sent: the same update again, behind the next mask
     assert spent(participant, game.task_id) == 2
+    with pytest.raises(StateError, match="trained on"):  # it is in: no second one
+        participant._make(game.task, game.task.round, game.model)
+    game.train(1, 2)
+    game.settle()
+    game.train()
+    assert spent(participant, game.task_id) == 3
     assert len(game.updates) == 3
+
+
+@pytest.mark.parametrize("point", ["broadcast", "wait"])
+def test_a_submission_that_was_saved_is_sent_and_not_made_again(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    game = arena.open()
+    monkeypatch.setattr(arena.world.chain, point, crash)
+    with pytest.raises(CrashError):
+        game.train(0)
+    monkeypatch.undo()
+    participant = restart(game, 0)
+    game.train(0)
+    assert [update.participant for update in game.updates] == [participant.account.address]
+    assert spent(participant, game.task_id) == 1
+    game.train(0)  # a third time finds it on chain
+    where = {"task": game.task_id, "participant": participant.account.address}
+    contract = participant.federation.contract
+    assert len(arena.world.chain.events(contract, "UpdateSubmitted", argument_filters=where)) == 1
+    game.train(1, 2)
+    game.settle()
+
+
+def test_what_complaints_need_is_kept_until_the_next_round(arena: Arena) -> None:
+    game = arena.open()
+    game.train()
+    participant, task = game.participants[0], game.task
+    ids = participant.deployment.store.get(game.updates[0].sealed_digest.hex())
+    for index in (1, 2, 3):
+        sealed = participant.sent.sealed(task.task_id, 1, index)
+        assert sealed == participant.deployment.store.get(ids[32 * (index - 1) : 32 * index].hex())
+        share = participant.sent.share(task.task_id, 1, index)
+        assert share is not None
+        received = arena.workers[index - 1]._receive(task, 1, game.updates[0], index)
+        assert received.share.encode() == share
+    assert participant.sent.share(task.task_id, 2, 1) is None
+    participant.sent.drop_before(task.task_id, 2)
+    assert participant.sent.sealed(task.task_id, 1, 1) is None
+    game.settle()
 
 
 def test_nothing_is_computed_before_the_mask_is_saved(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,12 +134,12 @@ def test_an_enrolment_that_crashed_is_repeated_with_the_same_masks(
     game = arena.open(enrol=2)
     seen: list[bytes] = []
 
-    def note(_: Any, __: Any, ___: Any, ____: Any, masked: bytes, *_____: Any) -> None:
+    def note(_: Any, __: Any, ___: Any, masked: bytes, *____: Any) -> None:
         seen.append(masked)
         raise CrashError
 
     game.participants.append(arena.seats[2].participant)
-    monkeypatch.setattr(Federation, "enrol", note)
+    monkeypatch.setattr(Federation, "enrol_call", note)
     for _ in range(2):
         with pytest.raises(CrashError):
             game.participants[2].enrol(game.task)

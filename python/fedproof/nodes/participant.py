@@ -1,8 +1,9 @@
 """The participant's node: enrols a dataset in a task, trains, shares, seals, proves and submits (protocol, sections 4
 to 7).
 
-Two things are saved before they are acted on: how many masks of an enrolment are spent (each published y spends one),
-and which round a model was trained in (two sums over one model whose members differ would show an update).
+Saved before they are acted on: how many masks of an enrolment are spent (each published y spends one), which round a
+model was trained in (two sums over one model whose members differ would show an update), every transaction, and what
+answers to complaints will need.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from fedproof import _core
 from fedproof.errors import SealingError, StateError
 from fedproof.learning import sgd
 from fedproof.learning.model import GlobalModel, TaskDescription
-from fedproof.ledger import Account, Receipt
+from fedproof.ledger import Account, Receipt, SignedTransaction
 from fedproof.ledger.federation import Federation, TaskInfo, Update
 from fedproof.nodes.holder import OpenedDataset
+from fedproof.nodes.loop import checkpoint
+from fedproof.nodes.outbox import forget, send_once
 from fedproof.nodes.params import Deployment
+from fedproof.nodes.sent import SentShares
 from fedproof.nodes.state import StateFile
 from fedproof.proving.linked import prove_linked
 from fedproof.proving.r1cs import FrArray
@@ -58,6 +62,7 @@ class Participant:
         self.account = account
         self.state = state
         self.opened = opened
+        self.sent = SentShares(state.folder / "sent")
 
     def check_task(self, task: TaskInfo) -> None:
         """Refuse a task that is not what its description says, before anything is signed or published.
@@ -89,9 +94,15 @@ class Participant:
             self.state.put(enrolments=known)
         masks = self._masks(task.task_id)
         masked = _core.g1_add(self.opened.commitment, d.srs.commit(masks, d.layout.masks))
-        return self.federation.enrol(
-            self.account, task.task_id, self.opened.dataset_id, masked, d.srs.commit(masks), task.terms
-        )
+
+        def prepare() -> SignedTransaction:
+            self.federation.allow(self.account, task.params.enrol_bond)
+            call = self.federation.enrol_call(
+                task.task_id, self.opened.dataset_id, masked, d.srs.commit(masks), task.terms
+            )
+            return self.federation.chain.prepare(call, self.account)
+
+        return send_once(self.federation.chain, self.state, f"enrol/{task.task_id}", prepare)
 
     def _masks(self, task: int) -> FrArray:
         return _core.fr_from_bytes(bytes.fromhex(self.state.get("enrolments")[str(task)]["masks"]))
@@ -116,7 +127,10 @@ class Participant:
             raise StateError(f"task {task.task_id}: all masks of this enrolment are spent; enrol in a new task")
         trained: dict[str, list[int]] = dict(self.state.get("trained", {}))
         before = trained.get(task.model.hex())
-        if before == [task.task_id, round_number] or (before and not self.federation.round_failed(*before)):
+        # In the same round another attempt is one more mask and fresh shares of the same update, if the last did not
+        # get in: it was not sent, for what is sent is saved, or it was rejected, and then no worker sums its shares.
+        again = before == [task.task_id, round_number] and not self._is_in(task, round_number)
+        if before is not None and not again and not self._failed(before):
             raise StateError(
                 f"this model was trained on in task {before[0]}, round {before[1]}: two sums over one model whose "
                 "members differ would show the update"
@@ -125,6 +139,13 @@ class Participant:
         enrolments[str(task.task_id)] = mine
         trained[task.model.hex()] = [task.task_id, round_number]
         self.state.put(enrolments=enrolments, trained=trained)
+
+    def _is_in(self, task: TaskInfo, round_number: int) -> bool:
+        updates = self.federation.updates(task.task_id, round_number)
+        return any(update.participant == self.account.address for update in updates)
+
+    def _failed(self, before: list[int]) -> bool:
+        return self.federation.round_failed(*before)
 
     def _published(self, task: TaskInfo) -> int:
         """Submissions of this participant in a task, as the chain has them."""
@@ -135,11 +156,32 @@ class Participant:
     def train(self, task: TaskInfo, round_number: int, model: GlobalModel) -> Submitted:
         """Train on the model of this round, and submit the update, shared, sealed and proven.
 
+        After an interruption it sends what it had saved, and else makes the update anew.
+
         Raises:
             StateError: the saved state forbids it.
             SealingError: the model is not the one that the chain committed to.
             ContractRejected: the chain refused the submission.
         """
+        chain, name = self.federation.chain, f"submit/{task.task_id}/{round_number}"
+        made: list[tuple[Update, dict[str, float]]] = []
+
+        def prepare() -> SignedTransaction:
+            made.append(self._make(task, round_number, model))
+            checkpoint("made")
+            return chain.prepare(self.federation.submit_update_call(task, made[0][0]), self.account)
+
+        receipt = send_once(chain, self.state, name, prepare)
+        if made:
+            return Submitted(made[0][0], receipt, made[0][1])
+        mine = (each for each in self.federation.updates(task.task_id, round_number))
+        update = next((each for each in mine if each.participant == self.account.address), None)
+        if update is None:
+            forget(self.state, name)  # it was in, and has been rejected
+            raise StateError(f"the update of round {round_number} of task {task.task_id} was rejected")
+        return Submitted(update, receipt, {})
+
+    def _make(self, task: TaskInfo, round_number: int, model: GlobalModel) -> tuple[Update, dict[str, float]]:
         d, keys = self.deployment, self.deployment.keys["training"]
         weights = weight_vector(model.weights)
         if d.srs.commit(weights) != task.model:
@@ -177,7 +219,9 @@ class Participant:
                 share_commitments=sharing.commitments_r,
             )
             begun = time.perf_counter()
-            sealed_digest.append(put_shares(d.store, seal_shares(sharing, [w.hpke_key for w in task.workers], pre)))
+            sealed = seal_shares(sharing, [w.hpke_key for w in task.workers], pre)
+            self.sent.keep(task.task_id, round_number, sealed, [share.encode() for share in sharing.shares])
+            sealed_digest.append(put_shares(d.store, sealed))
             seconds["share"] += time.perf_counter() - begun
             return training_challenges(pre, sealed_digest[0])
 
@@ -200,7 +244,7 @@ class Participant:
             sealed_digest=sealed_digest[0],
             proof=proof,
         )
-        return Submitted(update, self.federation.submit_update(self.account, task, update), seconds)
+        return update, seconds
 
 
 def seal_shares(sharing: Sharing, worker_keys: list[bytes], pre: bytes) -> list[bytes]:

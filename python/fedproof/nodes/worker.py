@@ -45,6 +45,9 @@ from fedproof.statements.layout import WeightLayout
 from fedproof.statements.vectors import weight_vector
 from fedproof.storage import BlobStore
 
+MAX_INDEX_BYTES = 32 * 64
+"""Of the content ids of a committee's blobs: it has at most 64 members."""
+
 
 def update_pre(
     federation: Federation, chain_id: int, circuit_id: bytes, task: TaskInfo, round_number: int, update: Update
@@ -72,11 +75,22 @@ def sealed_share(store: BlobStore, update: Update, index: int, members: int) -> 
         StorageError: a blob is missing or is not what its id says.
         SharingError: the index blob has not one id for each worker.
     """
-    ids = store.get(update.sealed_digest.hex())
+    try:
+        return copy_for(store, update.sealed_digest, index, members)
+    except SharingError as error:
+        raise SharingError(f"{update.participant}: {error}") from None
+
+
+def copy_for(store: BlobStore, index_id: bytes, index: int, members: int) -> bytes:
+    """The blob of worker `index` (from 1) by an index blob with the content ids of all.
+
+    Raises:
+        StorageError: a blob is missing or is not what its id says.
+        SharingError: the index blob has not one id for each worker.
+    """
+    ids = store.get(index_id.hex(), limit=MAX_INDEX_BYTES)
     if len(ids) != 32 * members:
-        raise SharingError(
-            f"the index of sealed shares of {update.participant} has {len(ids)} bytes for {members} workers"
-        )
+        raise SharingError(f"an index of sealed blobs has {len(ids)} bytes for {members} workers")
     return store.get(ids[32 * (index - 1) : 32 * index].hex())
 
 
@@ -182,7 +196,32 @@ class Worker:
         return rejected
 
     def output(self, task: TaskInfo, round_number: int, updates: Sequence[Update], leader_key: bytes) -> bytes:
-        """Sum this worker's shares of a frozen set and seal the output to the leader.
+        """Sum this worker's shares of a frozen set and seal the output to one leader; errors as `share_sum`."""
+        output = self.share_sum(task, round_number, updates)
+        index = self.index_in(task)
+        return seal(leader_key, output.encode(), info_for_output(self.round_tag(task, round_number), index))
+
+    def publish_output(self, task: TaskInfo, round_number: int, updates: Sequence[Update]) -> bytes:
+        """Sum this worker's shares and store the output sealed to each member, for any of them may lead.
+
+        Returns the content id of the index blob: the members' content ids in order.
+        """
+        output = self.share_sum(task, round_number, updates).encode()
+        info = info_for_output(self.round_tag(task, round_number), self.index_in(task))
+        store = self.deployment.store
+        sealed = [store.put(seal(member.hpke_key, output, info)) for member in task.workers]
+        return bytes.fromhex(store.put(b"".join(map(bytes.fromhex, sealed))))
+
+    def sealed_output(self, task: TaskInfo, index_id: bytes) -> bytes:
+        """The copy for this worker of an output that `publish_output` stored.
+
+        Raises:
+            StorageError: a blob is missing. SharingError: the index has not one id for each member.
+        """
+        return copy_for(self.deployment.store, index_id, self.index_in(task), len(task.workers))
+
+    def share_sum(self, task: TaskInfo, round_number: int, updates: Sequence[Update]) -> Output:
+        """Sum this worker's shares of a frozen set.
 
         Raises:
             StateError: the set is not frozen, is below the minimum, or differs from the one already served for this
@@ -203,8 +242,7 @@ class Worker:
             received.append(self._receive(task, round_number, update, index))
         check_shares(received, self.deployment.srs)
         self._bind(task, round_number, updates)
-        output = weighted_sum([entry.share for entry in received], [update.rows for update in updates])
-        return seal(leader_key, output.encode(), info_for_output(self.round_tag(task, round_number), index))
+        return weighted_sum([entry.share for entry in received], [update.rows for update in updates])
 
     def _receive(self, task: TaskInfo, round_number: int, update: Update, index: int) -> ReceivedShare:
         d = self.deployment

@@ -1,0 +1,171 @@
+"""A node's journal of the chain: how far it has read, and which events it has not handled yet. SQLite, one file.
+
+Reading goes on where it stopped, in another process, too. Every block that had an event, and the last one read, is
+kept with its hash: when the chain has other blocks in their place, the journal goes back to where both agree, and what
+it had read beyond is read anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from web3.contract import Contract
+
+from fedproof.errors import LedgerError, StateError
+from fedproof.ledger import Chain
+from fedproof.ledger.logs import get_logs
+from fedproof.ledger.rpc import parse_data
+
+VERSION: Final = 1
+UNDO_DEPTH: Final = 256
+"""A chain that exchanges more blocks than this is not followed any further."""
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS events (
+    block INTEGER NOT NULL, place INTEGER NOT NULL, address TEXT NOT NULL, topic BLOB NOT NULL, tx TEXT NOT NULL,
+    handled INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (block, place)) STRICT;
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An event that was read: its block, place in the block, contract, first topic and transaction."""
+
+    block: int
+    place: int
+    address: str
+    topic: bytes
+    tx_hash: str
+
+
+class Journal:
+    """A journal file of one node on one chain.
+
+    Raises:
+        StateError: the file is damaged, of another version, or of another chain.
+    """
+
+    def __init__(self, path: Path, chain_id: int, start: int = 0) -> None:
+        self._path = path
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_SCHEMA)
+            path.chmod(0o600)
+            self._check("version", str(VERSION))
+            self._check("chain", str(chain_id))
+            self._check("start", str(start), keep=True)
+        except sqlite3.Error as error:
+            raise StateError(f"{path}: {error}; move it away, it is made again from the chain") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _check(self, key: str, value: str, *, keep: bool = False) -> None:
+        self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
+        (found,) = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        if found != value and not keep:
+            raise StateError(f"{self._path} is of {key} {found}, not {value}; move it away")
+
+    @property
+    def cursor(self) -> int:
+        """The last block that has been read; one before the first when none has."""
+        (found,) = self._db.execute("SELECT max(number) FROM blocks").fetchone()
+        if found is not None:
+            return int(found)
+        return int(self._db.execute("SELECT value FROM meta WHERE key = 'start'").fetchone()[0]) - 1
+
+    def advance(self, chain: Chain, contracts: Sequence[Contract], to_block: int) -> int:
+        """Read the events of these contracts up to a block; returns how many blocks were taken back first.
+
+        Raises:
+            LedgerError: the node fails, or has exchanged more than `UNDO_DEPTH` blocks.
+        """
+        undone = self._undo(chain)
+        first = self.cursor + 1
+        if first > to_block:
+            return undone
+        head = _block_hash(chain, to_block)
+        logs = [
+            (log.block_number, log.log_index, contract.address, log.topics[0] if log.topics else b"", log.tx_hash)
+            for contract in contracts
+            for log in get_logs(chain.rpc, contract.address, [], first, to_block)
+        ]
+        hashes = {number: _block_hash(chain, number) for number in sorted({row[0] for row in logs})}
+        if _block_hash(chain, to_block) != head:
+            raise LedgerError("the chain changed while it was read; it is read again")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT INTO events (block, place, address, topic, tx) VALUES (?, ?, ?, ?, ?)", logs)
+            self._db.executemany("INSERT OR REPLACE INTO blocks VALUES (?, ?)", [*hashes.items(), (to_block, head)])
+            self._db.execute("DELETE FROM blocks WHERE number < ?", (to_block - UNDO_DEPTH,))
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise StateError(f"{self._path} cannot be written: {error}; free space and start again") from None
+        return undone
+
+    def _undo(self, chain: Chain) -> int:
+        """Go back to the last block that the chain still has; returns how many blocks that was."""
+        known = self._db.execute("SELECT number, hash FROM blocks ORDER BY number DESC").fetchall()
+        if not known:
+            return 0
+        for number, block_hash in known:
+            if _block_hash(chain, number, missing=True) == block_hash:
+                break
+        else:
+            raise LedgerError(
+                f"the chain has exchanged every block since {known[-1][0]} that {self._path} knows: this is another "
+                "chain, or its node was reset; if that is meant, move the file away"
+            )
+        undone = int(known[0][0]) - int(number)
+        if undone:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM blocks WHERE number > ?", (number,))
+            self._db.execute("DELETE FROM events WHERE block > ?", (number,))
+            self._db.execute("COMMIT")
+        return undone
+
+    def pending(self) -> list[Entry]:
+        """Events that are not handled yet, oldest first."""
+        rows = self._db.execute(
+            "SELECT block, place, address, topic, tx FROM events WHERE handled = 0 ORDER BY block, place"
+        )
+        return [Entry(*row) for row in rows]
+
+    def handled(self, entries: Sequence[Entry]) -> None:
+        """Remember that these are handled."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "UPDATE events SET handled = 1 WHERE block = ? AND place = ?",
+                [(entry.block, entry.place) for entry in entries],
+            )
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise StateError(f"{self._path} cannot be written: {error}; free space and start again") from None
+
+
+def _block_hash(chain: Chain, number: int, *, missing: bool = False) -> bytes:
+    found = chain.rpc.request("eth_getBlockByNumber", hex(number), False)
+    if not isinstance(found, dict):
+        if missing:
+            return b""
+        raise LedgerError(f"the node has no block {number} yet: it is behind, or stale")
+    return parse_data(found.get("hash"), "a block's hash", 32)

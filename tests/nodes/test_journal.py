@@ -1,0 +1,272 @@
+"""A node's journal and loop over a chain that is stopped, exchanged and slow."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from web3.contract import Contract
+
+from fedproof.errors import FedproofError, LedgerError, StateError
+from fedproof.ledger import Account, Chain
+from fedproof.ledger.view import View
+from fedproof.nodes import journal as journal_module
+from fedproof.nodes.journal import Journal
+from fedproof.nodes.loop import Loop
+
+SUPPLY = 10**24
+
+
+@pytest.fixture
+def chain() -> Chain:
+    return Chain.embedded()
+
+
+@pytest.fixture
+def sender(chain: Chain) -> Account:
+    return chain.new_account("sender")
+
+
+@pytest.fixture
+def token(chain: Chain, sender: Account) -> Contract:
+    return chain.deploy("AccessToken", SUPPLY, sender=sender)
+
+
+def pay(chain: Chain, token: Contract, sender: Account, amount: int) -> str:
+    return chain.transact(token.functions.transfer("0x" + "11" * 20, amount), sender).tx_hash
+
+
+def test_reads_each_event_once_also_in_another_process(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    start = chain.block_number()
+    hashes = [pay(chain, token, sender, k) for k in range(3)]
+    with Journal(path, chain.chain_id) as journal:
+        assert journal.cursor == -1
+        assert journal.advance(chain, [token], start + 2) == 0
+        assert [each.tx_hash for each in journal.pending() if each.block > start] == hashes[:2]
+        journal.handled(journal.pending())
+    with Journal(path, chain.chain_id) as journal:
+        assert (journal.cursor, journal.pending()) == (start + 2, [])
+        journal.advance(chain, [token], chain.block_number())
+        assert [each.tx_hash for each in journal.pending()] == hashes[2:]
+        journal.advance(chain, [token], chain.block_number())
+        assert len(journal.pending()) == 1
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_goes_back_when_blocks_are_exchanged(chain: Chain, token: Contract, sender: Account, tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.db", chain.chain_id) as journal:
+        kept = pay(chain, token, sender, 1)
+        journal.advance(chain, [token], chain.block_number())
+        snapshot, agreed = chain.dev.snapshot(), chain.block_number()
+        lost = [pay(chain, token, sender, k) for k in (2, 3)]
+        journal.advance(chain, [token], chain.block_number())
+        journal.handled(journal.pending())
+        chain.dev.revert(snapshot)
+        chain.dev.set_next_timestamp(chain.timestamp() + 100)  # other blocks
+        found = [pay(chain, token, sender, k) for k in (4, 3, 5)]
+        assert journal.advance(chain, [token], chain.block_number()) == 2
+        assert journal.cursor == agreed + 3
+        pending = [each.tx_hash for each in journal.pending()]
+        assert pending == found
+        assert not set(pending) & {kept, *lost[:1]}
+
+
+def test_a_chain_that_is_another_is_not_followed(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    with Journal(path, chain.chain_id) as journal:
+        pay(chain, token, sender, 1)
+        journal.advance(chain, [token], chain.block_number())
+        other = Chain.embedded(timestamp=chain.timestamp() + 1)
+        other.mine(20)
+        with pytest.raises(LedgerError, match="another chain"):
+            journal.advance(other, [token], 5)
+        stale = Chain.embedded()
+        with pytest.raises(LedgerError, match=r"another chain|no block"):
+            journal.advance(stale, [token], 0)
+    with pytest.raises(StateError, match="is of chain"):
+        Journal(path, 1)
+    path.write_bytes(b"junk" * 1000)
+    with pytest.raises(StateError, match="move it away"):
+        Journal(path, chain.chain_id)
+
+
+def test_an_interrupted_reading_changes_nothing(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(tmp_path / "journal.db", chain.chain_id) as journal:
+        pay(chain, token, sender, 1)
+        real, calls = journal_module.get_logs, []
+
+        def once(*arguments: object) -> object:
+            calls.append(1)
+            if len(calls) == 1:
+                raise LedgerError("busy")
+            return real(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(journal_module, "get_logs", once)
+        with pytest.raises(LedgerError, match="busy"):
+            journal.advance(chain, [token], chain.block_number())
+        assert journal.cursor == -1
+        journal.advance(chain, [token], chain.block_number())
+        with pytest.raises(LedgerError, match="no block 999"):
+            journal.advance(chain, [token], 999)
+
+
+def test_a_full_disk_is_said_and_nothing_is_half_written(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    with Journal(path, chain.chain_id) as journal:
+        pay(chain, token, sender, 1)
+        journal._db.execute("PRAGMA max_page_count = 1")
+        size = journal._db.execute("PRAGMA page_count").fetchone()[0]
+        journal._db.execute(f"PRAGMA max_page_count = {size}")
+        for _ in range(200):
+            pay(chain, token, sender, 1)
+        with pytest.raises(StateError, match="free space"):
+            journal.advance(chain, [token], chain.block_number())
+        assert (journal.cursor, journal.pending()) == (-1, [])
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM events").fetchone() == (0,)
+
+
+def test_a_view_reads_at_its_block_and_sends_nothing(chain: Chain, token: Contract, sender: Account) -> None:
+    view = View.of(chain)
+    before = chain.block_number()
+    pay(chain, token, sender, 5)
+    view.move_to(before)
+    call = token.functions.balanceOf("0x" + "11" * 20)
+    assert (view.block_number(), view.call(call), chain.call(call)) == (before, 0, 5)
+    assert view.timestamp() == chain.timestamp(before)
+    assert view.events(token, "Transfer", before) == chain.events(token, "Transfer", before, before)
+    with pytest.raises(LedgerError, match="more than reading"):
+        view.transact(token.functions.transfer(sender.address, 1), sender)
+    view.move_to(chain.block_number())
+    assert view.call(call) == 5
+
+
+class Recorder:
+    """A role and a watcher that remember what they were asked and told."""
+
+    def __init__(self, contracts: Sequence[Contract]) -> None:
+        self.contracts = contracts
+        self.steps: list[int] = []
+        self.events: list[int] = []
+        self.errors: list[FedproofError] = []
+        self.gone: list[int] = []
+        self.wake: int | None = None
+        self.fail: FedproofError | None = None
+
+    def step(self, block: int) -> int | None:
+        self.steps.append(block)
+        if self.fail is not None:
+            error, self.fail = self.fail, None
+            raise error
+        return self.wake
+
+    def undone(self, blocks: int) -> None:
+        self.gone.append(blocks)
+
+    def progress(self, block: int, head: int, events: int) -> None:
+        assert block <= head
+        self.events.append(events)
+
+    def failed(self, error: FedproofError, pause: float) -> None:
+        assert pause > 0
+        self.errors.append(error)
+
+
+def loop_over(chain: Chain, token: Contract, folder: Path, confirmations: int = 0) -> tuple[Loop, Recorder]:
+    role = Recorder([token])
+    journal = Journal(folder / "journal.db", chain.chain_id, chain.block_number() + 1)
+    return Loop(chain, View.of(chain), journal, role, role, confirmations), role
+
+
+def test_a_step_is_taken_at_the_start_after_events_and_when_due(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path
+) -> None:
+    loop, role = loop_over(chain, token, tmp_path)
+    assert loop.once()
+    assert not loop.once()
+    chain.mine(3)
+    assert not loop.once()
+    pay(chain, token, sender, 1)
+    role.wake = chain.block_number() + 2
+    assert loop.once()
+    chain.mine(1)
+    assert not loop.once()
+    chain.mine(1)
+    assert loop.once()
+    assert role.events[-1] == 0
+    assert role.steps[-1] == chain.block_number()
+
+
+def test_a_step_that_failed_is_due_again_with_its_events(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path
+) -> None:
+    loop, role = loop_over(chain, token, tmp_path)
+    loop.once()
+    pay(chain, token, sender, 1)
+    role.fail = LedgerError("slow")
+    with pytest.raises(LedgerError, match="slow"):
+        loop.once()
+    assert loop.once()
+    assert role.events[-1] == 1
+    assert not loop.once()
+
+
+def test_what_is_not_deep_enough_is_not_seen(chain: Chain, token: Contract, sender: Account, tmp_path: Path) -> None:
+    loop, role = loop_over(chain, token, tmp_path, confirmations=3)
+    loop.once()
+    pay(chain, token, sender, 1)
+    chain.mine(2)
+    assert not loop.once()
+    chain.mine(1)
+    assert loop.once()
+    assert role.steps[-1] == chain.block_number() - 3
+    assert loop.view.block_number() == chain.block_number() - 3
+
+
+def test_a_chain_that_takes_blocks_back_is_told_to_the_role(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path
+) -> None:
+    loop, role = loop_over(chain, token, tmp_path)
+    chain.mine(1)
+    loop.once()
+    snapshot = chain.dev.snapshot()
+    pay(chain, token, sender, 1)
+    loop.once()
+    chain.dev.revert(snapshot)
+    chain.dev.set_next_timestamp(chain.timestamp() + 100)
+    chain.mine(2)
+    assert loop.once()
+    assert role.gone == [1, 1]  # the watcher and the role are one here
+
+
+def test_the_loop_goes_on_over_errors_of_chain_and_store_and_ends_at_those_of_its_state(
+    chain: Chain, token: Contract, tmp_path: Path
+) -> None:
+    loop, role = loop_over(chain, token, tmp_path)
+    errors: list[FedproofError] = [LedgerError("1"), LedgerError("2"), StateError("3")]
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        role.fail = errors.pop(0) if errors else None
+
+    role.fail = errors.pop(0)
+    loop.pause = pause
+    with pytest.raises(StateError, match="3"):
+        loop.run()
+    assert [str(error) for error in role.errors] == ["1", "2"]
+    assert 0.25 <= pauses[0] <= 0.75
+    assert 0.5 <= pauses[1] <= 1.5
+    loop.stop.set()
+    loop.run()
