@@ -252,7 +252,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     error DurationOutOfRange(uint32 duration, uint32 maxDuration);
     /// @notice An HPKE public key has 32 bytes (X25519) or 1,216 (ML-KEM-768 + X25519).
     error BadHpkeKey(uint256 length);
-    /// @notice The vault's tree never had this root.
+    /// @notice No tree of the vault ever had this root.
     error UnknownRoot(uint256 root);
     /// @notice This balance has had its grant in this epoch.
     error NullifierSpent(uint256 nullifier);
@@ -429,7 +429,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, Ownable2Step, PairingGuard
     /// @param hpkeKey the public key that the tier's key will be sealed to; an extension keeps that of the grant.
     /// @param price the tier's price in base units, as the caller knows it.
     /// @param version the dataset's version, as the caller has seen it: what it pays for is not exchanged under it.
-    /// @param root a root that the vault's tree has had.
+    /// @param root a root that a tree of the vault has had.
     /// @param nullifier Poseidon(secret, scope).
     /// @param proof A, B, C of the eligibility statement.
     function accessDataset(

@@ -5,7 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
 /// @title What other contracts ask of the note vault
 interface INoteVault {
-    /// @notice Whether the tree has had this root. Old roots stay good: a locked note is unspent, and the nullifier
+    /// @notice Whether one of the vault's trees has had this root. Old roots stay good: a locked note is unspent, and the nullifier
     /// does not depend on the root.
     function isKnownRoot(uint256 root) external view returns (bool);
 

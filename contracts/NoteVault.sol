@@ -17,14 +17,22 @@ import {VerifyingKeys} from "./proof/VerifyingKeys.sol";
 /// @notice A note is Poseidon(owner, amount, unlockEpoch, nonce) in a LeanIMT over Poseidon(left, right). Leaves hash
 /// four values and nodes two, so no node can pass for a leaf.
 ///
+/// A tree has 2^20 leaves. What does not fit into it, one leaf of a deposit or both of a spend, starts another; so the
+/// last place of a tree stays empty where a spend comes upon it. Indices count on through all trees without a gap, and
+/// the roots of all trees stay known, so a full tree freezes nothing. A proof names one root, and with it the tree of its
+/// notes; whoever has notes in several trees moves the older ones by a spend, whose leaves go to the newest.
+///
 /// A note can be spent from the epoch on in which it unlocks: two notes of one holder become two others and a
 /// withdrawal, by a proof that names none of them. Transfer, split, join and withdrawal are one call, so that only the
 /// amount that leaves the vault tells them apart. Deposits show their amount; nothing after them does.
+///
+/// An empty note is not told apart from another either, so a spend of two of them cannot be refused. Whoever sends 2^19
+/// of these, at full price for each proof, gets nothing but an early start of the next tree.
 contract NoteVault is INoteVault, PairingGuard {
     using SafeERC20 for IERC20;
     using InternalLeanIMT for LeanIMTData;
 
-    /// @notice Depth of the tree at which the vault is full; the eligibility statement proves paths up to this depth.
+    /// @notice Depth of a full tree; the statements prove paths up to this depth.
     uint256 public constant MAX_DEPTH = 20;
 
     /// @notice The farthest unlock epoch, counted from the epoch of the deposit. Epochs have 32 bits, as in the circuit.
@@ -51,10 +59,14 @@ contract NoteVault is INoteVault, PairingGuard {
     /// @notice Nullifiers of the notes that have been spent.
     mapping(uint256 nullifier => bool spent) public isSpent;
 
+    /// @dev The newest tree. What an older one left in its side nodes is overwritten before it is read.
     LeanIMTData private _tree;
 
-    /// @notice A note was locked. These and the events of `Spent`, in order of their index, rebuild the tree; the nonce
-    /// of a deposited note is its index.
+    /// @notice Index of the first note of the newest tree.
+    uint256 public treeStart;
+
+    /// @notice A note was locked. These and the events of `Spent`, in order of their index, rebuild all trees; the
+    /// nonce of a deposited note is its index, which counts through all trees. `root` is that of the note's tree.
     event Deposited(
         uint256 indexed leafIndex,
         uint256 indexed owner,
@@ -90,7 +102,7 @@ contract NoteVault is INoteVault, PairingGuard {
     error UnlockEpochOutOfRange(uint32 unlockEpoch, uint256 currentEpoch);
     /// @notice The token moved another amount than asked for.
     error WrongAmountReceived(uint256 expected, uint256 received);
-    /// @notice The tree never had this root.
+    /// @notice No tree ever had this root.
     error UnknownRoot(uint256 root);
     /// @notice The note behind this nullifier has been spent.
     error NoteSpent(uint256 nullifier);
@@ -104,8 +116,6 @@ contract NoteVault is INoteVault, PairingGuard {
     error TrailingBytes(uint256 expected, uint256 found);
     /// @notice The proof does not hold for what this contract computed as its public inputs.
     error InvalidProof();
-    /// @notice All 2^20 leaves are taken.
-    error VaultFull();
 
     /// @notice Deploys an empty vault.
     /// @param token_ the token to lock; one that takes a fee on transfers is refused at deposit.
@@ -134,7 +144,7 @@ contract NoteVault is INoteVault, PairingGuard {
     /// @param amount base units, in [1, 2^128).
     /// @param owner Poseidon(secret) of whoever will prove with the note; the depositor need not know the secret.
     /// @param unlockEpoch the first epoch in which the note no longer counts as locked.
-    /// @return leafIndex the note's place in the tree, which is also its nonce.
+    /// @return leafIndex the note's index, which is also its nonce.
     function deposit(
         uint256 amount,
         uint256 owner,
@@ -146,8 +156,7 @@ contract NoteVault is INoteVault, PairingGuard {
         if (unlockEpoch <= epoch || unlockEpoch > epoch + MAX_LOCK_EPOCHS) {
             revert UnlockEpochOutOfRange(unlockEpoch, epoch);
         }
-        leafIndex = _tree.size;
-        if (leafIndex >> MAX_DEPTH != 0) revert VaultFull();
+        leafIndex = _makeRoom(1);
 
         // The vault, not the depositor, chooses the nonce: two equal deposits are two different notes.
         uint256 leaf = PoseidonT5.hash([owner, amount, uint256(unlockEpoch), leafIndex]);
@@ -165,7 +174,7 @@ contract NoteVault is INoteVault, PairingGuard {
 
     /// @notice Spends one or two unlocked notes of one holder: makes two others and pays `withdrawn` to `recipient`.
     /// Anyone may send it; the proof fixes everything but the sender.
-    /// @param root_ a root that the tree has had.
+    /// @param root_ a root that a tree has had: both notes are in that tree, or empty.
     /// @param nullifiers of the two notes that are spent; an empty one has a nullifier, too.
     /// @param leaves the two notes that are made, either of which may be empty.
     /// @param withdrawn base units that leave the vault; zero for a transfer, split or join.
@@ -188,10 +197,9 @@ contract NoteVault is INoteVault, PairingGuard {
             if (isSpent[nullifiers[k]]) revert NoteSpent(nullifiers[k]);
             isSpent[nullifiers[k]] = true; // before the next is looked at: one note cannot stand for both
         }
-        uint256 leafIndex = _tree.size;
-        if ((leafIndex + 1) >> MAX_DEPTH != 0) revert VaultFull();
         _verifySpend(root_, nullifiers, leaves, withdrawn, recipient, keccak256(memo), proof);
 
+        uint256 leafIndex = _makeRoom(2);
         uint256 newRoot = _tree._insertMany(leaves);
         isKnownRoot[newRoot] = true;
         emit Spent(leafIndex, nullifiers[0], nullifiers[1], leaves, newRoot, withdrawn, recipient, memo);
@@ -203,19 +211,35 @@ contract NoteVault is INoteVault, PairingGuard {
         return block.timestamp / epochLength;
     }
 
-    /// @notice The newest root; 0 while the vault is empty. The root of one leaf is that leaf.
+    /// @notice The root of the newest tree; 0 while the vault is empty. The root of one leaf is that leaf.
     function root() external view returns (uint256) {
         return _tree._root();
     }
 
-    /// @notice Number of notes.
+    /// @notice Number of notes in all trees.
     function size() external view returns (uint256) {
-        return _tree.size;
+        return treeStart + _tree.size;
     }
 
-    /// @notice Present depth of the tree.
+    /// @notice Present depth of the newest tree.
     function depth() external view returns (uint256) {
         return _tree.depth;
+    }
+
+    /// @dev Leaves of a tree. Tests make it smaller.
+    function _treeCapacity() internal view virtual returns (uint256) {
+        return 1 << MAX_DEPTH;
+    }
+
+    /// @dev The index of the next leaf. Where the newest tree has no room for all of `count`, another starts with it.
+    function _makeRoom(uint256 count) private returns (uint256 leafIndex) {
+        uint256 taken = _tree.size;
+        leafIndex = treeStart + taken;
+        if (taken + count > _treeCapacity()) {
+            treeStart = leafIndex;
+            _tree.size = 0;
+            _tree.depth = 0;
+        }
     }
 
     function _verifySpend(

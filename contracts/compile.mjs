@@ -34,6 +34,7 @@ const CONTRACTS = [
   { source: "poseidon-solidity/PoseidonT5.sol" },
   { source: "contracts/test/OddToken.sol" },
   { source: "contracts/test/ProofHarness.sol" },
+  { source: "contracts/test/SmallVault.sol" },
 ];
 
 const EXPECTED_COMPILER = "0.8.37";

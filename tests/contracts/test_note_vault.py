@@ -203,14 +203,18 @@ def set_size(world: World, size: int) -> None:
     assert vault.size() == size
 
 
-def test_rejects_a_deposit_into_a_full_tree(world: World) -> None:
+def test_a_deposit_fills_a_tree_and_the_next_one_starts_another(world: World) -> None:
+    functions = world.market.vault.contract.functions
     deposit(world)
-    set_size(world, 1 << 20)
-    with rejects("VaultFull"):
-        deposit(world)
     set_size(world, (1 << 20) - 1)
-    assert deposit(world).leaf_index == (1 << 20) - 1
-    assert world.chain.call(world.market.vault.contract.functions.depth()) <= 20
+    last = deposit(world)
+    assert last.leaf_index == (1 << 20) - 1
+    assert world.chain.call(functions.depth()) <= 20
+    assert world.chain.call(functions.treeStart()) == 0
+    first = deposit(world)
+    assert (first.leaf_index, first.root) == (1 << 20, first.leaf)
+    assert (world.chain.call(functions.depth()), world.chain.call(functions.treeStart())) == (0, 1 << 20)
+    assert root_is_known(world, last.root)
 
 
 def test_nothing_changes_the_vault_but_deposits_and_spends(world: World) -> None:

@@ -292,11 +292,13 @@ def test_a_starved_spend_reverts_and_never_says_invalid(filled: World) -> None:
     assert len(outcomes) > 1
 
 
-def test_rejects_a_spend_into_a_full_tree(filled: World) -> None:
-    asked = [spend(filled, number) for number in (1, 2)]
-    set_size(filled, (1 << 20) - 1)
-    with rejects("VaultFull"):
-        asked[0].send(filled)
-    set_size(filled, (1 << 20) - 2)
-    assert asked[1].send(filled).leaf_index == (1 << 20) - 2
-    assert filled.chain.call(filled.market.vault.contract.functions.depth()) <= 20
+@pytest.mark.parametrize(("taken", "start"), [((1 << 20) - 2, 0), ((1 << 20) - 1, (1 << 20) - 1), (1 << 20, 1 << 20)])
+def test_a_spend_fills_a_tree_or_starts_another(filled: World, taken: int, start: int) -> None:
+    functions = filled.market.vault.contract.functions
+    asked = spend(filled)
+    set_size(filled, taken)
+    spent = asked.send(filled)
+    assert spent.leaf_index == taken
+    assert filled.chain.call(functions.treeStart()) == start
+    assert filled.chain.call(functions.depth()) == (1 if start else 20)
+    assert start == 0 or spent.root == LeanImt(spent.leaves).root

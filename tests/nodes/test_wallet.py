@@ -174,8 +174,8 @@ def test_a_proof_that_is_too_late_for_its_epoch_is_made_again(bank: Bank, monkey
 # plans
 
 
-def note_of(amount: int, index: int = 0) -> OwnNote:
-    return OwnNote(Note(owner_of(1), amount, 1, index), index)
+def note_of(amount: int, index: int = 0, tree: int = 0) -> OwnNote:
+    return OwnNote(Note(owner_of(1), amount, 1, index), index, tree)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def make(bank: Bank, wallet: Wallet, message: NoteMessage, owner: int, key: byte
         holdings.proofs(own),
         [Payment(owner, 1, holdings.epoch)],
         withdrawn=own[0].amount - 1,
-        root=holdings.tree.root,
+        root=holdings.root(own),
         epoch=holdings.epoch,
     )
     leaves = [note.leaf() for note in witness.made]
@@ -75,7 +75,7 @@ def test_a_memo_that_is_none_stops_nobody(bank: Bank, memo: bytes) -> None:
         holdings.proofs(own),
         [],
         withdrawn=own[0].amount,
-        root=holdings.tree.root,
+        root=holdings.root(own),
         epoch=holdings.epoch,
     )
     send(bank, vandal, witness, memo)

@@ -6,7 +6,7 @@ import pytest
 
 from fedproof import _core
 from fedproof.errors import InputError
-from fedproof.statements.notes import LeanImt, MerkleProof, Note, new_secret, nullifier_of, owner_of
+from fedproof.statements.notes import Forest, LeanImt, MerkleProof, Note, new_secret, nullifier_of, owner_of
 from tests.statements.test_poseidon_gadget import PUBLISHED
 
 R = _core.MODULUS
@@ -111,3 +111,45 @@ def test_rejects_values_outside_the_field() -> None:
         MerkleProof((R,), (True,))
     with pytest.raises(InputError):
         MerkleProof((1, 2), (True,))
+
+
+@pytest.mark.parametrize("capacity", [2, 3, 4, 8])
+def test_a_forest_is_the_same_however_it_is_grown(capacity: int) -> None:
+    """What comes together is in one tree; indices have no gap; every path leads to the root of its own tree."""
+    sizes = [1, 2, 2, 1, 1, 2, 1, 1, 2, 2, 2]
+    numbers = iter(range(100, 200))
+    groups = [[next(numbers) for _ in range(size)] for size in sizes]
+    forest, grown = Forest(groups, capacity), Forest(capacity=capacity)
+    assert [grown.grow(group) for group in groups] == [sum(sizes[:k]) for k in range(len(sizes))]
+    trees: list[list[int]] = [[]]
+    for group in groups:
+        if len(trees[-1]) + len(group) > capacity:
+            trees.append([])
+        trees[-1] += group
+    for each in (forest, grown):
+        assert [list(tree.leaves) for tree in each.trees] == trees
+        assert each.starts == tuple(sum(map(len, trees[:k])) for k in range(len(trees)))
+        assert len(each) == sum(sizes)
+        assert each.root == LeanImt(trees[-1]).root
+        for index in range(sum(sizes)):
+            tree = each.tree_of(index)
+            assert each.proof(index).root(100 + index) == LeanImt(trees[tree]).root
+            assert 100 + index in trees[tree]
+
+
+def test_a_forest_of_nothing_is_an_empty_tree() -> None:
+    assert (len(Forest()), Forest().root, Forest().starts, len(Forest().trees)) == (0, 0, (0,), 1)
+
+
+@pytest.mark.parametrize("index", [-1, 5, 100])
+def test_a_forest_has_no_path_of_a_leaf_that_is_not_there(index: int) -> None:
+    forest = Forest([[1], [2, 3], [4, 5]], 4)
+    for ask in (forest.proof, forest.tree_of):
+        with pytest.raises(InputError, match="the vault has 5 leaves"):
+            ask(index)
+
+
+def test_a_tree_takes_no_more_at_once_than_it_has_places() -> None:
+    for act in (lambda: Forest([[1, 2, 3]], 2), lambda: Forest(capacity=2).grow([1, 2, 3])):
+        with pytest.raises(InputError, match="takes no 3 at once"):
+            act()

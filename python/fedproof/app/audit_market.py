@@ -9,7 +9,7 @@ from fedproof.errors import AuditError, FedproofError
 from fedproof.ledger.federation import TaskInfo
 from fedproof.ledger.market_types import AccessGranted, DatasetMinted
 from fedproof.ledger.marketplace import Marketplace
-from fedproof.ledger.vault import Spent
+from fedproof.ledger.vault import Deposited, Spent
 from fedproof.nodes.params import TIER_TRAINING
 from fedproof.proving.keys import VerifyingKey
 from fedproof.proving.linked import LinkedProof, check_linked, check_plain
@@ -20,7 +20,7 @@ from fedproof.proving.transcript import (
     eligibility_signal,
     hpke_key_word,
 )
-from fedproof.statements.notes import LeanImt, Note
+from fedproof.statements.notes import Forest, Note
 from fedproof.storage import BlobStore
 
 
@@ -70,7 +70,7 @@ def listing_at(market: Marketplace, dataset_id: int, block: int) -> DatasetMinte
 
 
 class GrantAuditor:
-    """Checks the vault's tree once, then the grants of each dataset."""
+    """Checks the vault's trees once, then the grants of each dataset."""
 
     def __init__(self, market: Marketplace, key: VerifyingKey) -> None:
         self.market = market
@@ -79,7 +79,7 @@ class GrantAuditor:
         self.nullifiers: set[int] = set()
         self.roots: list[tuple[int, int]] = []
         self.checked: dict[int, list[AccessGranted]] = {}
-        tree = LeanImt()
+        forest = Forest(capacity=market.vault.tree_capacity)
         paid = market.chain.events(market.token, "Transfer", argument_filters={"to": market.vault.address})
         transfers = [(event.tx_hash, event.args["from"], int(event.args["value"])) for event in paid]
         spend_key = market.verifying_key(market.chain.call(market.vault.contract.functions.spendKey()))
@@ -88,24 +88,24 @@ class GrantAuditor:
             where = f"note {deposit.leaf_index}"
             if isinstance(deposit, Spent):
                 self._check_spend(deposit, spend_key, spent)
-                places = [tree.insert(leaf) for leaf in deposit.leaves]
-                require(
-                    places[:1] == [deposit.leaf_index] and tree.root == deposit.root,
-                    f"{where}: the vault's tree does not add up",
-                )
-                self.roots.append((deposit.block_number, tree.root))
+                self._grow(forest, deposit)
                 continue
             note = Note(deposit.owner, deposit.amount, deposit.unlock_epoch, deposit.leaf_index)
             require(note.leaf() == deposit.leaf, f"{where}: its leaf is not the hash of what was deposited")
-            require(
-                tree.insert(deposit.leaf) == deposit.leaf_index and tree.root == deposit.root,
-                f"{where}: the vault's tree does not add up",
-            )
+            self._grow(forest, deposit)
             payment = (deposit.tx_hash, deposit.depositor, deposit.amount)
             require(payment in transfers, f"{where}: its tokens never came in")
             transfers.remove(payment)
-            self.roots.append((deposit.block_number, tree.root))
-        self.line = f"vault: {len(tree)} notes, each paid in, and every root is that of their tree"
+        trees = f" in {len(forest.trees)} trees" if len(forest.trees) > 1 else ""
+        self.line = f"vault: {len(forest)} notes{trees}, each paid in, and every root is that of their tree"
+
+    def _grow(self, forest: Forest, event: Deposited | Spent) -> None:
+        """The new leaves stand where the vault says, and give their tree, which may be a new one, the root it says."""
+        require(
+            forest.grow(event.leaves) == event.leaf_index and forest.root == event.root,
+            f"note {event.leaf_index}: the vault's tree does not add up",
+        )
+        self.roots.append((event.block_number, forest.root))
 
     def _check_spend(self, spend: Spent, key: VerifyingKey, spent: set[int]) -> None:
         """The proof of a spend, with signal and epoch computed anew; its nullifiers are fresh."""

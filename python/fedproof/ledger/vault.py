@@ -1,4 +1,4 @@
-"""The note vault as one typed object: deposits, spends, and the tree that both grow (protocol, section 5)."""
+"""The note vault as one typed object: deposits, spends, and the trees that both grow (protocol, section 5)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fedproof.ledger.chain import Chain
 from fedproof.ledger.events import Event
 from fedproof.ledger.market_types import words
 from fedproof.proving.transcript import spend_signal
+from fedproof.statements.notes import TREE_CAPACITY, Forest
 
 _NOBODY = "0x" + "0" * 40
 DEPOSIT_GAS = 1_200_000
@@ -25,7 +26,7 @@ SPEND_GAS = 2_000_000
 
 @dataclass(frozen=True)
 class Deposited:
-    """A note was locked. Its nonce is its leaf index."""
+    """A note was locked. Its nonce is its leaf index, which counts through all trees; `root` is that of its tree."""
 
     leaf_index: int
     owner: int
@@ -61,7 +62,10 @@ class Deposited:
 
 @dataclass(frozen=True)
 class Spent:
-    """Two notes were spent and two made, at `leaf_index` and behind it. Any of the four may have been empty."""
+    """Two notes were spent and two made, at `leaf_index` and behind it. Any of the four may have been empty.
+
+    `root` is that of the tree of the new notes.
+    """
 
     leaf_index: int
     nullifiers: tuple[int, int]
@@ -92,6 +96,9 @@ class Spent:
 
 class Vault:
     """A deployed vault with its token."""
+
+    tree_capacity = TREE_CAPACITY
+    """Leaves of a full tree."""
 
     def __init__(self, chain: Chain, token: Contract, contract: Contract) -> None:
         self.chain = chain
@@ -157,7 +164,7 @@ class Vault:
         return bool(self.chain.call(self.contract.functions.isSpent(nullifier)))
 
     def size(self) -> int:
-        """Number of notes."""
+        """Number of notes in all trees."""
         return int(self.chain.call(self.contract.functions.size()))
 
     def deposits(self, from_block: int = 0, to_block: int | None = None) -> list[Deposited]:
@@ -171,10 +178,10 @@ class Vault:
         return sorted(found, key=lambda each: each.leaf_index)
 
     def growth(self) -> list[Deposited | Spent]:
-        """Deposits and spends in the order in which they grew the tree.
+        """Deposits and spends in the order in which they grew the trees.
 
         Raises:
-            LedgerError: the node leaves out events, so that the tree cannot be rebuilt.
+            LedgerError: the node leaves out events, so that the trees cannot be rebuilt.
         """
         last = self.chain.block_number()  # one block for all, or what comes between two questions looks like a gap
         found: list[Deposited | Spent] = [*self.deposits(0, last), *self.spends(0, last)]
@@ -190,5 +197,9 @@ class Vault:
         raise LedgerError("the node left out deposits or spends: ask one that keeps all logs")
 
     def leaves(self) -> list[int]:
-        """The leaves of the tree, for `fedproof.statements.notes.LeanImt`; see `growth` for the error."""
+        """The leaves of all trees in order; see `growth` for the error."""
         return [leaf for each in self.growth() for leaf in each.leaves]
+
+    def forest(self, growth: Sequence[Deposited | Spent] | None = None) -> Forest:
+        """The trees of all deposits and spends, or of those given; see `growth` for the error."""
+        return Forest((each.leaves for each in (self.growth() if growth is None else growth)), self.tree_capacity)

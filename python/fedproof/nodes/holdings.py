@@ -13,15 +13,17 @@ from fedproof.errors import InputError, ProofError, SealingError
 from fedproof.ledger.vault import Deposited, Spent, Vault
 from fedproof.sealing.hpke import KeyPair
 from fedproof.sealing.memo import MemoContext, open_memo
-from fedproof.statements.notes import LeanImt, MerkleProof, Note, owner_of, spend_nullifier
+from fedproof.statements.notes import Forest, MerkleProof, Note, owner_of, spend_nullifier
+from fedproof.statements.spend_witness import INPUTS
 
 
 @dataclass(frozen=True)
 class OwnNote:
-    """A note of this holder that is not spent, and its place in the tree."""
+    """A note of this holder that is not spent, its index in the vault, and the tree in which that is."""
 
     note: Note
     index: int
+    tree: int
 
     @property
     def amount(self) -> int:
@@ -33,7 +35,7 @@ class OwnNote:
 class Holdings:
     """What a holder has in one state of the chain: the richest note first."""
 
-    tree: LeanImt = field(repr=False)
+    forest: Forest = field(repr=False)
     epoch: int
     notes: tuple[OwnNote, ...]
 
@@ -47,7 +49,18 @@ class Holdings:
 
     def proofs(self, notes: Sequence[OwnNote]) -> list[MerkleProof]:
         """The paths of notes."""
-        return [self.tree.proof(each.index) for each in notes]
+        return [self.forest.proof(each.index) for each in notes]
+
+    def root(self, notes: Sequence[OwnNote]) -> int:
+        """The root of the tree that notes of one proof are in; for no notes that of the newest.
+
+        Raises:
+            ProofError: they are in several.
+        """
+        trees = {each.tree for each in notes}
+        if len(trees) > 1:
+            raise ProofError("a proof names one root, so its notes must be in one tree of the vault")
+        return self.forest.trees[trees.pop()].root if trees else self.forest.root
 
 
 class Finder:
@@ -75,15 +88,17 @@ class Finder:
         epoch = self._vault.current_epoch()
         growth = self._vault.growth()
         spent = {nullifier for each in growth if isinstance(each, Spent) for nullifier in each.nullifiers}
-        notes = [own for each in growth for own in self._mine(each)]
+        forest = self._vault.forest(growth)
+        notes = [own for each in growth for own in self._mine(each, forest)]
         notes = [own for own in notes if own.amount and spend_nullifier(self._secret, own.note) not in spent]
         notes.sort(key=lambda own: (-own.amount, own.index))
-        return Holdings(LeanImt([leaf for each in growth for leaf in each.leaves]), epoch, tuple(notes))
+        return Holdings(forest, epoch, tuple(notes))
 
-    def _mine(self, event: Deposited | Spent) -> list[OwnNote]:
+    def _mine(self, event: Deposited | Spent, forest: Forest) -> list[OwnNote]:
+        tree = forest.tree_of(event.leaf_index)  # also of the second leaf of a spend
         if isinstance(event, Deposited):
             note = Note(event.owner, event.amount, event.unlock_epoch, event.leaf_index)
-            return [OwnNote(note, event.leaf_index)] if event.owner == self._owner else []
+            return [OwnNote(note, event.leaf_index, tree)] if event.owner == self._owner else []
         found = []
         for place, leaf in enumerate(event.leaves):
             tried = (leaf, event.memo, place)
@@ -91,7 +106,7 @@ class Finder:
                 self._tried[tried] = self._open(event.memo, place, leaf)
             opened = self._tried[tried]
             if opened is not None:
-                found.append(OwnNote(opened, event.leaf_index + place))
+                found.append(OwnNote(opened, event.leaf_index + place, tree))
         return found
 
     def _open(self, memo: bytes, place: int, leaf: int) -> Note | None:
@@ -116,8 +131,33 @@ def reserve(amounts: Sequence[int], notes: Sequence[OwnNote]) -> tuple[list[int]
     return wanted, free
 
 
+def at_once(notes: Sequence[OwnNote]) -> bool:
+    """Whether one spend can take these notes: no more than two, of one tree."""
+    return len(notes) <= INPUTS and len({own.tree for own in notes}) <= 1
+
+
+def next_step(notes: Sequence[OwnNote]) -> list[OwnNote]:
+    """What to spend first where notes must become one: of the oldest tree the poorest two, or the only one.
+
+    What a spend makes is in the newest tree, so that in the end all are.
+    """
+    oldest = min(own.tree for own in notes)
+    return [own for own in notes if own.tree == oldest][-INPUTS:]
+
+
+def richest(notes: Sequence[OwnNote], count: int) -> list[OwnNote]:
+    """Of the notes of one tree the richest, no more than so many; of the tree in which these hold the most."""
+    trees = sorted({own.tree for own in notes}, reverse=True)
+    return max(([own for own in notes if own.tree == tree][:count] for tree in trees), key=total, default=[])
+
+
+def total(notes: Sequence[OwnNote]) -> int:
+    """Base units of all of them."""
+    return sum(own.amount for own in notes)
+
+
 def choose(notes: Sequence[OwnNote], amount: int, holdings: Holdings) -> list[OwnNote]:
-    """The least note that covers an amount, or else the richest ones, as few as can be.
+    """The least note that covers an amount, or else two that one spend can take, or else the richest, as few as can be.
 
     Raises:
         ProofError: they do not cover it. The message says when the next note unlocks, and no amount.
@@ -125,8 +165,11 @@ def choose(notes: Sequence[OwnNote], amount: int, holdings: Holdings) -> list[Ow
     enough = [own for own in notes if own.amount >= amount]
     if enough:
         return enough[-1:]
+    pair = richest(notes, INPUTS)
+    if total(pair) >= amount:
+        return pair
     for count in range(2, len(notes) + 1):
-        if sum(own.amount for own in notes[:count]) >= amount:
+        if total(notes[:count]) >= amount:
             return list(notes[:count])
     locked = holdings.locked(holdings.epoch)
     if not locked:

@@ -2,7 +2,8 @@
 
 A spend takes two notes and makes two. What needs more is done in steps, each of which moves notes of the holder to the
 holder. So only the last step does what was asked for, and a plan that was interrupted is made anew from what the chain
-says: a step that is done is not missed, and one that is not loses nothing.
+says: a step that is done is not missed, and one that is not loses nothing. Notes of several trees of the vault are
+brought together the same way, as a spend takes notes of one tree and puts what it makes into the newest.
 
 Each transaction is saved before it is sent, under a name that says what it does. Who repeats the same call after a
 crash gets the result of the transaction saved for it, if that was mined. A call that has returned is done, and another
@@ -18,14 +19,14 @@ from typing import NoReturn
 
 from web3.contract.contract import ContractFunction
 
-from fedproof.errors import ContractRejected, InputError
+from fedproof.errors import ContractRejected, InputError, ProofError
 from fedproof.ledger import Account, Receipt
 from fedproof.ledger.market_types import EligibilityTerms
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.ledger.sending import ReplacedError
 from fedproof.ledger.transactions import SignedTransaction
 from fedproof.ledger.vault import DEPOSIT_GAS, SPEND_GAS, Deposited, Spent
-from fedproof.nodes.holdings import Finder, Holdings, OwnNote, choose, reserve
+from fedproof.nodes.holdings import Finder, Holdings, OwnNote, at_once, choose, next_step, reserve, richest, total
 from fedproof.nodes.outbox import forget, send_once
 from fedproof.nodes.state import StateFile
 from fedproof.proving.keys import Keys
@@ -35,7 +36,6 @@ from fedproof.sealing.memo import NoteAddress, NoteMessage, seal_memo
 from fedproof.statements.eligibility import EligibilityWitness
 from fedproof.statements.notes import AMOUNT_BITS, new_secret, nullifier_of, owner_of
 from fedproof.statements.spend import Payment, SpendStatement, SpendWitness
-from fedproof.statements.spend_witness import INPUTS
 
 _ACTS = "wallet/"
 
@@ -96,18 +96,27 @@ class Wallet:
         return nullifier_of(self._secret, scope)
 
     def eligibility(self, terms: EligibilityTerms, slots: int) -> EligibilityWitness:
-        """What an eligibility proof needs, with the richest notes that are locked beyond its epoch.
+        """What an eligibility proof needs, with the richest notes of one tree that are locked beyond its epoch.
 
         Args:
             slots: how many notes the circuit takes.
+
+        Raises:
+            ProofError: it would take notes of several trees to reach the threshold.
         """
         holdings = self.holdings()
-        chosen = holdings.locked(terms.epoch)[:slots]
+        locked = holdings.locked(terms.epoch)
+        chosen = richest(locked, slots)
+        if total(chosen) < terms.threshold <= total(locked[:slots]):
+            raise ProofError(
+                "the notes that reach the threshold together are in several trees of the vault, and a proof names "
+                "notes of one: deposit more, or pay them to yourself when they unlock, which moves them to the newest"
+            )
         return EligibilityWitness(
             secret=self._secret,
             notes=[own.note for own in chosen],
             proofs=holdings.proofs(chosen),
-            root=holdings.tree.root,
+            root=holdings.root(chosen),
             scope=terms.scope,
             threshold=terms.threshold,
             signal=terms.signal,
@@ -166,11 +175,11 @@ class Wallet:
                 return done
             choose(free, sum(wanted), holdings)  # all or nothing
             chosen = choose(free, wanted[0], holdings)
-            outputs = [] if len(chosen) > INPUTS else [(self.address, wanted[0], holdings.epoch)]
+            outputs = [(self.address, wanted[0], holdings.epoch)] if at_once(chosen) else []
             done += self._step(holdings, chosen, outputs)
 
     def join(self) -> list[Spent]:
-        """Make one note of all unlocked ones; returns the spends that it took."""
+        """Make one note of all unlocked ones, of whatever trees; returns the spends that it took."""
         self._settle(None)
         done: list[Spent] = []
         while len(notes := (holdings := self.holdings()).unlocked()) > 1:
@@ -194,7 +203,7 @@ class Wallet:
         while True:
             holdings = self.holdings()
             chosen = choose(holdings.unlocked(), amount, holdings)
-            if len(chosen) > INPUTS:
+            if not at_once(chosen):
                 self._step(holdings, chosen, [])
                 continue
             withdrawn = amount if recipient else 0
@@ -202,8 +211,8 @@ class Wallet:
                 return spent
 
     def _step(self, holdings: Holdings, chosen: Sequence[OwnNote], outputs: list[Output]) -> list[Spent]:
-        """Spend the poorest two of these into notes of this wallet."""
-        return self._spend(_act("step"), holdings, chosen[-INPUTS:], outputs, 0, None)
+        """Spend what comes first of these into notes of this wallet."""
+        return self._spend(_act("step"), holdings, next_step(chosen), outputs, 0, None)
 
     def _spend(
         self,
@@ -215,7 +224,7 @@ class Wallet:
         recipient: str | None,
     ) -> list[Spent]:
         """One spend, or none if the epoch that its proof is about was over before it was mined."""
-        change = sum(own.amount for own in chosen) - sum(amount for _, amount, _ in outputs) - withdrawn
+        change = total(chosen) - sum(amount for _, amount, _ in outputs) - withdrawn
         outputs = [*outputs, (self.address, change, holdings.epoch)]
         outputs += [(self.address, 0, holdings.epoch)] * (2 - len(outputs))
         witness = SpendWitness.of(
@@ -224,7 +233,7 @@ class Wallet:
             holdings.proofs(chosen),
             [Payment(address.owner, amount, unlock) for address, amount, unlock in outputs],
             withdrawn=withdrawn,
-            root=holdings.tree.root,
+            root=holdings.root(chosen),
             epoch=holdings.epoch,
         )
         witness.check()  # before the new notes are hashed: it says best what is wrong with them

@@ -10,13 +10,19 @@ The tree is zk-kit's LeanIMT over `Poseidon(left, right)`: a node without a righ
 tree of one leaf is that leaf and no level holds zeros. Leaves hash four values and nodes two, so no node can pass for a
 leaf.
 
+A full tree has 2^20 leaves. Leaves that come together and do not all fit into the newest tree start another (`Forest`).
+The index of a note counts through all trees, so that the nonce of a deposit, which is its index, never comes twice.
+Notes of one proof are of one tree, as it has one root; the statements themselves know nothing of other trees.
+
 Every field element is an `int` in `[0, r)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from fedproof import _core
 from fedproof.errors import InputError
@@ -24,6 +30,8 @@ from fedproof.errors import InputError
 AMOUNT_BITS = 128
 EPOCH_BITS = 32
 MAX_DEPTH = 20
+TREE_CAPACITY = 1 << MAX_DEPTH
+"""Leaves of a full tree."""
 
 
 def _element(value: int, what: str) -> int:
@@ -191,3 +199,74 @@ class LeanImt:
                 right.append(bool(index & 1))
             index //= 2
         return MerkleProof(tuple(siblings), tuple(right))
+
+
+class Forest:
+    """The trees of a vault, with one count of leaves through all of them.
+
+    Args:
+        groups: leaves in the order of the vault's deposits and spends, those of one spend together.
+        capacity: leaves of a full tree.
+    """
+
+    def __init__(self, groups: Iterable[Sequence[int]] = (), capacity: int = TREE_CAPACITY) -> None:
+        self._capacity = capacity
+        trees: list[list[int]] = [[]]
+        for leaves in groups:
+            if not self._fit(len(trees[-1]), leaves):
+                trees.append([])
+            trees[-1].extend(leaves)
+        self._trees = [LeanImt(leaves) for leaves in trees]
+        self._starts = [0, *accumulate(len(leaves) for leaves in trees[:-1])]
+
+    def _fit(self, taken: int, leaves: Sequence[int]) -> bool:
+        if len(leaves) > self._capacity:
+            raise InputError(f"a tree of {self._capacity} leaves takes no {len(leaves)} at once")
+        return taken + len(leaves) <= self._capacity
+
+    def __len__(self) -> int:
+        return self._starts[-1] + len(self._trees[-1])
+
+    @property
+    def trees(self) -> tuple[LeanImt, ...]:
+        """All trees, the newest last."""
+        return tuple(self._trees)
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The index of the first leaf of each tree."""
+        return tuple(self._starts)
+
+    @property
+    def root(self) -> int:
+        """The root of the newest tree; 0 while there are no leaves."""
+        return self._trees[-1].root
+
+    def grow(self, leaves: Sequence[int]) -> int:
+        """Append what one deposit or spend adds; returns the index of its first leaf."""
+        first = len(self)
+        if not self._fit(len(self._trees[-1]), leaves):
+            self._trees.append(LeanImt())
+            self._starts.append(first)
+        for leaf in leaves:
+            self._trees[-1].insert(leaf)
+        return first
+
+    def tree_of(self, index: int) -> int:
+        """The number of the tree in which a leaf is, the oldest being 0.
+
+        Raises:
+            InputError: there is no such leaf.
+        """
+        if not 0 <= index < len(self):
+            raise InputError(f"the vault has {len(self)} leaves, none with index {index}")
+        return bisect_right(self._starts, index) - 1
+
+    def proof(self, index: int) -> MerkleProof:
+        """The path of a leaf in its tree.
+
+        Raises:
+            InputError: there is no such leaf.
+        """
+        tree = self.tree_of(index)
+        return self._trees[tree].proof(index - self._starts[tree])
