@@ -205,7 +205,8 @@ def other_root(each: Deposited | Spent) -> Deposited | Spent:
     [
         (CAPACITY, other_root, "does not add up"),
         (CAPACITY + 1, other_root, "does not add up"),
-        (CAPACITY, lambda each: replace(each, leaf_index=each.leaf_index + 1), "does not add up|not the hash"),
+        (CAPACITY, lambda each: replace(each, leaf_index=each.leaf_index + 1), "not the hash"),
+        (CAPACITY + 1, lambda each: replace(each, leaf_index=each.leaf_index + 1), "does not add up"),
         (CAPACITY - 1, other_root, "does not add up"),
     ],
 )
