@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from fedproof.app.amounts import AMOUNT_BITS, TOKEN, parse_by_tier, parse_tokens, show_tokens
 from fedproof.cli import main as command
+from fedproof.cli.common import show
 from fedproof.errors import InputError
+from fedproof.ledger.market_types import Addresses
 from tests.cli.conftest import Here
 from tests.cli.test_command import only_line
 
@@ -107,3 +110,23 @@ def test_what_a_machine_cannot_hold_is_one_line(
     done = here("market", "classes")
     assert done.returncode == 2
     assert said in only_line(done)
+
+
+def test_a_path_that_is_no_text_can_be_printed(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    show(False, {}, ["made a\udcff and \ud800"])
+    assert capsysbinary.readouterr().out.startswith(b"made a")
+
+
+def test_a_home_whose_lock_is_a_folder_is_one_line(tmp_path: Path, here: Here) -> None:
+    (tmp_path / "lock").mkdir()
+    addresses = dict.fromkeys(Addresses.__dataclass_fields__, "0x" + "1" * 40)
+    document = {"version": 1, "chain_id": 1, "rpc": None, "store": "x", "contracts": addresses, "keys": None}
+    (tmp_path / "market.json").write_text(json.dumps(document))
+    done = here("market", "classes", "--home", str(tmp_path))
+    assert done.returncode == 9
+    assert "lock cannot be opened: Is a directory" in only_line(done)
+    (tmp_path / "lock").rmdir()
+    (tmp_path / "chain.json").write_text("{}")
+    done = here("market", "classes", "--quiet", "--home", str(tmp_path))
+    assert done.returncode == 2
+    assert "chain.json is damaged; restore it" in only_line(done)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from fedproof.app.home import Home, default_home
-from fedproof.cli.terminal import Terminal
+from fedproof.cli.terminal import Terminal, encodable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,4 +73,4 @@ def progress(quiet: bool) -> Iterator[Terminal]:
 
 def show(as_json: bool, document: Any, lines: list[str]) -> None:
     """Print a document for scripts, or lines for people."""
-    click.echo(json.dumps(document, indent=2) if as_json else "\n".join(lines))
+    click.echo(json.dumps(document, indent=2) if as_json else encodable("\n".join(lines)))

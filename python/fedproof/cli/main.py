@@ -17,7 +17,7 @@ from fedproof.cli.committees import committee, contact
 from fedproof.cli.dataset import dataset
 from fedproof.cli.market import market
 from fedproof.cli.notes import notes
-from fedproof.cli.terminal import Terminal, printable
+from fedproof.cli.terminal import Terminal, encodable, printable
 from fedproof.errors import FedproofError, InputError
 
 INTERNAL_ERROR = 70
@@ -99,7 +99,7 @@ def demo(
             write_report(report, report_file)
     finally:
         terminal.close()
-    click.echo(json.dumps(report, indent=2) if as_json else summary(report, folder))
+    click.echo(json.dumps(report, indent=2) if as_json else encodable(summary(report, folder)))
 
 
 @cli.command()

@@ -13,6 +13,11 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
+def encodable(text: str) -> str:
+    """Text that any terminal takes: a path may hold bytes that are no letters."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
 class Terminal:
     """Progress on standard error: a line for each step, a spinner for what takes seconds."""
 
