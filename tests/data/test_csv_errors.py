@@ -77,7 +77,7 @@ BAD = {
     "zero_bytes": (b"age,label\n1,0\n\0\0\n", ["row 3:", "binary file", "export"]),
     "many_columns": (",".join(f"c{i}" for i in range(MAX_FEATURES + 2)).encode(), ["row 1:", "limit is 4095 features"]),
     "long_line": (b"age,label\n" + b"1" * MAX_LINE_BYTES + b",0\n", ["row 2:", "longer than 1 MiB"]),
-    "huge_cell": (changed(8, "1" * 140_000 + ",2,0"), ["row 8:", "broken quoting"]),
+    "huge_cell": (changed(8, "1" * 140_000 + ",2,0"), ["row 8:", "longer than 128 KiB"]),
     "three_classes": (changed(8, "1,2,2"), ["column 'label'", "3 classes ('0', '1', '2')", "option positive"]),
     "numbers_as_label": (table(rows=[f"1,2,{i}.25" for i in range(40)]), ["40 different values", "the label column?"]),
 }

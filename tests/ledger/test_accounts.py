@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
+import os
 import pickle
+from pathlib import Path
 
 import pytest
 
 from fedproof.errors import InputError
 from fedproof.ledger import Account, Chain, account_from_key
-from fedproof.ledger.accounts import development_account
+from fedproof.ledger.accounts import development_account, read_key
 
 KEY = bytes.fromhex("4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318")
 ADDRESS = "0x2c7536E3605D9C16a7a3D7b1898e529396a65c23"  # from the same key in eth-account's documentation
@@ -86,3 +88,24 @@ def test_transaction_of_an_account_shows_no_key(embedded_chain: Chain) -> None:
     assert KEY.hex() not in repr(prepared)
     assert KEY not in prepared.raw
     assert prepared.raw.hex() not in repr(prepared)
+
+
+@pytest.mark.parametrize("data", [b"\xff" * 32, KEY, b"a" * 2000, "ß".encode()])
+def test_a_key_file_of_bytes_is_one_line_that_does_not_repeat_them(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "key").write_bytes(data)
+    with pytest.raises(InputError, match=r"key holds no private key: write it in 64 hexadecimal digits") as error:
+        read_key(tmp_path / "key")
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_or_a_pipe_in_the_place_of_a_key_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name, reason in (("folder", "Is a directory"), ("pipe", "Not a plain file"), ("none", "No such file")):
+        with pytest.raises(InputError, match=f"{name} cannot be read: {reason}"):
+            read_key(tmp_path / name)
+
+
+def test_a_key_file_is_read_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"0x{KEY.hex()}\n")
+    assert account_from_key(read_key(tmp_path / "key")).address == ADDRESS

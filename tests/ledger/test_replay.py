@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from eth_utils.crypto import keccak
 
 from fedproof.errors import AuditError, ContractRejected, InputError
 from fedproof.ledger import Account, Chain, Genesis, check_export, replay
+from fedproof.ledger.replay import replay_file
 from fedproof.ledger.transactions import read_signed
 from tests.ledger.conftest import deploy_probe
 
@@ -346,3 +348,48 @@ def test_embedded_chain_takes_every_old_kind_of_transaction(embedded_chain: Chai
     ]
     send_all(embedded_chain, alice, [common | kind for kind in kinds], 0)
     replay(embedded_chain.export())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[]", b"null", b"5", b"[" * 100_000, b'{"format":' * 20_000, b"\xff\xfe", b'{"version":1',
+     b"9" * 5000, b'{"a":' + b"9" * 5000 + b"}"],
+)  # fmt: skip
+def test_a_file_that_is_no_export_is_wrong_input_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "chain.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"chain\.json .*restore it") as error:
+        replay_file(tmp_path / "chain.json")
+    assert "\n" not in str(error.value)
+
+
+def test_an_export_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("folder", "none"):
+        with pytest.raises(InputError, match=f"{name} cannot be read: .*; restore it"):
+            replay_file(tmp_path / name)
+
+
+JUNK: list[Any] = [None, -1, 0, 2**63, 2**64 - 1, 10**30, "x", "0x", "0x00", [], {}, [[]], {"a": 1}, True, 1.5]
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+def test_a_changed_field_of_an_export_file_is_wrong_input(tmp_path: Path, export: Export, junk: Any) -> None:
+    block = block_with_transactions(export, 3)
+    places = [(export, key) for key in export]
+    places += [(export["genesis"], key) for key in export["genesis"]]
+    places += [(block, key) for key in block]
+    places += [(block["transactions"][1], key) for key in block["transactions"][1]]
+    places += [(block["transactions"][1]["receipt"], key) for key in block["transactions"][1]["receipt"]]
+    path = tmp_path / "chain.json"
+    for holder, key in places:
+        kept = holder[key]
+        holder[key] = junk
+        path.write_text(json.dumps(export))
+        holder[key] = kept
+        if junk == kept or (key == "addresses" and junk == []):  # of which an embedded chain makes no use
+            continue
+        with pytest.raises(InputError) as error:
+            replay_file(path)
+        assert "\n" not in str(error.value), key
+    path.write_text(json.dumps(export))
+    assert replay_file(path).block_number() == export["blocks"][-1]["number"]

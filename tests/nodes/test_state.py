@@ -13,6 +13,7 @@ import pytest
 
 from fedproof.errors import StateError
 from fedproof.nodes.state import StateFile
+from fedproof.sealing.hpke import KeyPair
 
 
 def test_what_was_put_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -79,3 +80,125 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="state folder"):
         StateFile(tmp_path / "file" / "a", "worker")
+
+
+def secrets(**changed: object) -> str:
+    """A holder's state, with values changed."""
+    data = {"secret": "0x5", "note_key": "01", "outbox": {}} | changed
+    return json.dumps({"version": 1, "role": "holder", "data": data})
+
+
+HPKE = KeyPair.generate().private.hex()
+DAMAGED: dict[str, tuple[str, object]] = {
+    "no secret": ("secret", None),
+    "secret 0": ("secret", "0x0"),
+    "secret of a number": ("secret", 5),
+    "secret of no digits": ("secret", "zz"),
+    "secret above the field": ("secret", hex(2**256 - 1)),
+    "no note key": ("note_key", None),
+    "note key of no key": ("note_key", "zz"),
+    "note key of a number": ("note_key", 7),
+    "no HPKE key": ("hpke", None),
+    "HPKE key of a list": ("hpke", []),
+    "outbox of a list": ("outbox", [1]),
+    "outbox of numbers": ("outbox", {"wallet/x": 1}),
+    "outbox of no transaction": ("outbox", {"wallet/x": "01"}),
+    "datasets of a list": ("datasets", []),
+    "datasets by name": ("datasets", {"x": "dataset-1"}),
+    "datasets elsewhere": ("datasets", {"1": "../../../evil"}),
+    "versions of a list": ("versions", []),
+    "a version without a key": ("versions", {"1": {}}),
+    "a tier key of no key": ("versions", {"1": {"tier_key": "zz"}}),
+    "a version without a commitment": ("versions", {"1": {"tier_key": "0105" + "11" * 32, "commitments": []}}),
+    "taken of a text": ("taken", "1"),
+    "masks of a list": ("enrolments", []),
+    "served of numbers": ("served", {"a": 1}),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_value_of_another_type_names_the_file_and_the_key(tmp_path: Path, case: str) -> None:
+    key, value = DAMAGED[case]
+    folder = tmp_path / "a"
+    folder.mkdir()
+    content = secrets(**{"note_key": HPKE, key: value})
+    (folder / "state.json").write_text(content)
+    with pytest.raises(StateError, match=f"a/state.json: {key} is not what was saved there; restore it") as error:
+        StateFile(folder, "holder")
+    assert "\n" not in str(error.value)
+    assert (folder / "state.json").read_text() == content
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b'{"version":' + b"9" * 5000 + b"}"])
+def test_what_no_state_can_be_names_the_file(tmp_path: Path, content: bytes) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "state.json").write_bytes(content)
+    with pytest.raises(StateError, match=r"a/state\.json .*do not delete it") as error:
+        StateFile(folder, "holder")
+    assert len(str(error.value)) < len(str(folder)) + 200
+
+
+def test_a_folder_or_a_pipe_in_the_place_of_the_state_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a" / "state.json").mkdir(parents=True)
+    with pytest.raises(StateError, match="Is a directory"):
+        StateFile(tmp_path / "a", "worker")
+    (tmp_path / "b").mkdir()
+    os.mkfifo(tmp_path / "b" / "state.json")
+    with pytest.raises(StateError, match="Not a plain file"):
+        StateFile(tmp_path / "b", "worker")
+
+
+def test_a_lost_state_is_noticed_and_not_made_anew(tmp_path: Path) -> None:
+    with StateFile(tmp_path / "a", "holder") as state:
+        state.put(count=1)
+    kept = tmp_path / "kept.json"
+    (tmp_path / "a" / "state.json").rename(kept)
+    for _ in range(2):
+        with pytest.raises(StateError, match=r"state\.json is lost.* restore it from a backup"):
+            StateFile(tmp_path / "a", "holder")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["lock"]
+    kept.rename(tmp_path / "a" / "state.json")
+    with StateFile(tmp_path / "a", "holder") as state:
+        assert state.get("count") == 1
+
+
+def test_a_state_from_before_there_were_marks_is_marked_when_it_is_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "lock").touch()
+    (folder / "state.json").write_text('{"version": 1, "role": "holder", "data": {"count": 1}}')
+    StateFile(folder, "holder").close()
+    (folder / "state.json").unlink()
+    with pytest.raises(StateError, match="is lost"):
+        StateFile(folder, "holder")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from fedproof.nodes.state import StateFile
+from fedproof.sealing.hpke import KeyPair
+at = sys.argv[2]
+if at == "before the rename":
+    Path.replace = lambda *_: os._exit(9)
+if at == "before the mark":
+    os.pwrite = lambda *_: os._exit(9)
+if at == "before the state":
+    StateFile._read = lambda _: os._exit(9)
+StateFile(Path(sys.argv[1]), "holder").put(count=1)
+"""
+
+
+@pytest.mark.parametrize("at", ["before the state", "before the rename", "before the mark"])
+def test_a_first_start_that_was_killed_can_be_repeated(tmp_path: Path, at: str) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "a"), at], check=False)
+    assert done.returncode == 9
+    assert (tmp_path / "a" / "state.json").exists() is (at == "before the mark")
+    for _ in range(2):
+        with StateFile(tmp_path / "a", "holder") as state:
+            assert state.get("count") == (1 if at == "before the mark" else None)
+    with StateFile(tmp_path / "a", "holder") as state:
+        state.put(count=2)
+    with StateFile(tmp_path / "a", "holder") as state:
+        assert state.get("count") == 2

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedproof.errors import FedproofError
+from fedproof.errors import FedproofError, StateError
 from fedproof.nodes.wallet import Wallet
 from fedproof.proving.linked import prove_plain
 from fedproof.sealing.memo import NoteMessage, seal_memo
@@ -115,3 +115,27 @@ def test_two_wallets_have_other_secrets_and_one_keeps_its_own(bank: Bank) -> Non
     address = first.address
     assert bank.reopen(first).address == address
     assert first.nullifier(5) == nullifier_of(first._secret, 5) != second.nullifier(5)
+
+
+@pytest.mark.parametrize("lost", ["secret", "note_key"])
+def test_a_wallet_that_lost_a_secret_makes_no_other(bank: Bank, lost: str) -> None:
+    wallet = bank.wallet("a")
+    wallet._state.close()
+    path = bank.folder / "a" / "state.json"
+    document = json.loads(path.read_text())
+    del document["data"][lost]
+    path.write_text(json.dumps(document))
+    with pytest.raises(StateError, match=f"state.json has lost the {lost} of its notes; restore it"):
+        bank.open("a", wallet.account)
+    assert lost not in json.loads(path.read_text())["data"]
+
+
+def test_a_wallet_that_lost_both_secrets_while_it_sent_makes_no_others(bank: Bank) -> None:
+    wallet = bank.wallet("a")
+    call = bank.market.token.functions.approve(bank.owner.address, 1)
+    raw = bank.chain.prepare(call, wallet.account).raw.hex()
+    wallet._state.close()
+    path = bank.folder / "a" / "state.json"
+    path.write_text(json.dumps({"version": 1, "role": "holder", "data": {"outbox": {"wallet/pay/1": raw}}}))
+    with pytest.raises(StateError, match="has lost the secret"):
+        bank.open("a", wallet.account)

@@ -1,6 +1,7 @@
 """Every read is checked against its id, in every kind of store (attacks 32 and 36)."""
 
 import itertools
+import os
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,3 +163,13 @@ def test_says_so_when_the_folder_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="cannot be made"):
         BlobStore.open(tmp_path / "file" / "store")
+
+
+def test_a_pipe_in_the_place_of_a_blob_is_not_waited_for(tmp_path: Path) -> None:
+    store = BlobStore.open(tmp_path / "store")
+    blob = store.put(BLOB)
+    (tmp_path / "store" / blob).unlink()
+    os.mkfifo(tmp_path / "store" / blob)
+    for read in (lambda: store.get(blob), lambda: list(store.get_unchecked(blob))):
+        with pytest.raises(StorageError, match=f"blob {blob} cannot be read .*Not a plain file"):
+            read()

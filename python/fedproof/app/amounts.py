@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Final
 
 from fedproof.errors import InputError
 from fedproof.ledger.market_types import TIERS, UNIT
 
-TOKEN = 10**18
+DECIMALS: Final = 18
+TOKEN: Final = 10**DECIMALS
+AMOUNT_BITS: Final = 128
+"""Amounts in the contracts and in notes have so many bits."""
+
+_AMOUNT: Final = re.compile(r"[+-]?([0-9]{1,80}\.?[0-9]{0,80}|\.[0-9]{1,80})(e[+-]?[0-9]{1,2})?", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
 def parse_tokens(text: str, smallest: int = 1) -> int:
-    """Base units of an amount in tokens, such as `2.5`.
+    """Base units of an amount in tokens, such as `2.5`. Nothing is rounded.
 
     Raises:
-        InputError: not a number, negative, or finer than `smallest` base units.
+        InputError: not a number, negative, finer than `smallest` base units, or 2^128 base units or more.
     """
-    try:
-        amount = Decimal(text) * TOKEN
-    except InvalidOperation:
-        raise InputError(f"{text!r} is no amount: write tokens, such as 2.5") from None
-    if not amount.is_finite() or amount < 0 or amount != int(amount) or int(amount) % smallest:
-        raise InputError(f"{text!r} is no amount of tokens: not negative, in steps of {Decimal(smallest) / TOKEN:f}")
-    return int(amount)
+    if _AMOUNT.fullmatch(text.strip()) is None:
+        raise InputError(f"{_cut(text)} is no amount: write tokens, such as 2.5")
+    amount = Fraction(text.strip()) * TOKEN
+    if amount < 0 or amount.denominator != 1 or amount.numerator % smallest:
+        raise InputError(f"{_cut(text)} is no amount of tokens: not negative, in steps of {show_tokens(smallest)}")
+    if amount >= 1 << AMOUNT_BITS:
+        raise InputError(f"{_cut(text)} tokens are too many: at most {show_tokens((1 << AMOUNT_BITS) - 1)}")
+    return amount.numerator
 
 
 def show_tokens(amount: int) -> str:
-    """An amount of base units in tokens, without needless zeros."""
-    text = f"{Decimal(amount) / TOKEN:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    """An amount of base units in tokens, in full and without needless zeros."""
+    whole, rest = divmod(amount, TOKEN)
+    return f"{whole}.{rest:0{DECIMALS}d}".rstrip("0").rstrip(".")
+
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def parse_by_tier(entries: Sequence[str], what: str) -> tuple[int, ...]:
@@ -58,7 +69,8 @@ def parse_changes(entries: Sequence[str], what: str) -> dict[int, int]:
         tier, found, amount = entry.partition("=")
         good = found and tier.isascii() and tier.isdecimal() and len(tier) == 1 and 1 <= int(tier) < TIERS
         if not good or int(tier) in out:
-            raise InputError(f"{what} {entry!r}: write a tier from 1 to {TIERS - 1} once, and tokens, such as 3=1000")
+            example = f"write a tier from 1 to {TIERS - 1} once, and tokens, such as 3=1000"
+            raise InputError(f"{what} {_cut(entry)}: {example}")
         out[int(tier)] = parse_tokens(amount, UNIT)
     return out
 
@@ -71,5 +83,5 @@ def parse_duration(text: str) -> int:
     """
     match = re.fullmatch(r"([0-9]{1,9})([smhdw])", text.strip())
     if match is None or int(match[1]) == 0:
-        raise InputError(f"{text!r} is no duration: write 45s, 90m, 12h, 30d or 2w, not zero")
+        raise InputError(f"{_cut(text)} is no duration: write 45s, 90m, 12h, 30d or 2w, not zero")
     return int(match[1]) * _SECONDS[match[2]]

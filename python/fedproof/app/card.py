@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from fedproof.app.prepared import CARD_VERSION, Prepared
+from fedproof.app.prepared import CARD, CARD_VERSION, Prepared
 from fedproof.data.clean import Cleaner
+from fedproof.data.naming import clean_text, quoted, shown
 from fedproof.data.plan import Plan
 from fedproof.data.schema import Schema
+from fedproof.errors import InputError
+
+MAX_HISTORY = 1 << 16
 
 PERCENT_STEP = 10
 """Shares are rounded to whole tens of a percent."""
@@ -32,7 +36,7 @@ def card(
         entry |= {"centre": centre, "scale": scale}
     positive = int(counted.class_counts[plan.label.classes.index(plan.class_names[1])])
     share = _share(positive, counted.kept)
-    return {
+    made = {
         "version": CARD_VERSION,
         "name": plan.name,
         "domain": plan.domain,
@@ -47,12 +51,39 @@ def card(
         "tiers": {str(tier): text for tier, text in _tier_texts(plan).items() if tier in (0, *tiers)},
         "history": [*history, {"version": len(history) + 1, "rows": counted.kept, "note": note}],
     }
+    notes = _formula_notes(plan, counted)
+    return made | {"notes": notes} if notes else made
 
 
 def past_versions(prepared: Prepared) -> list[dict[str, Any]]:
-    """The history on the card of an earlier version."""
-    found: list[dict[str, Any]] = json.loads(prepared.card())["history"]
+    """The history on the card of an earlier version.
+
+    Raises:
+        InputError: the card has none that a card can have.
+    """
+    found = json.loads(prepared.card()).get("history")
+    if not isinstance(found, list) or len(found) > MAX_HISTORY or not all(map(_is_version, found)):
+        path = prepared.folder / CARD
+        raise InputError(f"{shown(path)} holds no history of versions; undo the edit, or prepare that version again")
     return found
+
+
+def _is_version(entry: Any) -> bool:
+    if not isinstance(entry, dict) or set(entry) != {"version", "rows", "note"}:
+        return False
+    whole = all(type(entry[key]) is int and 0 < entry[key] < 1 << 64 for key in ("version", "rows"))
+    return whole and isinstance(entry["note"], str) and clean_text(entry["note"])
+
+
+def _formula_notes(plan: Plan, counted: Cleaner) -> list[str]:
+    """Which columns a spreadsheet should not open; those of identifiers together, for the card does not name them."""
+    found = counted.spreadsheet_cells()
+    advice = (
+        "cells that begin like a formula (=, @, + or -): import the files as text, do not open them in a spreadsheet"
+    )
+    named = [f"column {quoted(c.name)} has {advice}" for c in (*plan.features, plan.label) if c.name in found]
+    hidden = any(column.name in found for column in plan.identifiers)
+    return [*named, *([f"a column of identifiers, in tier 5, has {advice}"] if hidden else [])]
 
 
 def _tier_texts(plan: Plan) -> dict[int, str]:

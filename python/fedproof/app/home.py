@@ -24,9 +24,10 @@ from fedproof.app.telling import Teller
 from fedproof.app.world import write_json
 from fedproof.errors import InputError, KeyFileError, LedgerError, StateError
 from fedproof.ledger import Account, Chain
+from fedproof.ledger.accounts import read_key
 from fedproof.ledger.market_types import Addresses
 from fedproof.ledger.marketplace import Marketplace
-from fedproof.ledger.replay import replay
+from fedproof.ledger.replay import replay_file
 from fedproof.nodes.state import StateFile
 from fedproof.proving.keys import Keys
 from fedproof.statements.eligibility import EligibilityStatement
@@ -169,7 +170,7 @@ class Home:
         _check_name(name)
         file = self.folder / "private" / name / "key"
         if file.exists():
-            return self.chain.account_from_key(file.read_text(), name)
+            return self.chain.account_from_key(read_key(file), name)
         if not self.chain.is_development:
             raise InputError(f"{file} is missing: put the private key of {name} there, in 64 hexadecimal digits")
         return self.chain.new_account(name)
@@ -306,7 +307,11 @@ def _decode(data: bytes, where: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("w") as file:
+    try:
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise StateError(f"{folder / 'lock'} cannot be opened: {error.strerror}") from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -318,11 +323,7 @@ def _chain(folder: Path, document: dict[str, Any], teller: Teller) -> Chain:
     if document["rpc"] is not None:
         return Chain.connect(document["rpc"], chain_id=document["chain_id"])
     teller.doing("running the home's chain again")
-    try:
-        export = json.loads((folder / "chain.json").read_bytes())
-    except (OSError, ValueError):
-        raise InputError(f"{folder / 'chain.json'} cannot be read; restore it") from None
-    return replay(export)
+    return replay_file(folder / "chain.json")
 
 
 def _check_name(name: str) -> None:

@@ -16,7 +16,7 @@ from fedproof.app.tierfiles import TierWriter, write_json
 from fedproof.data.clean import Cleaner, Rows, check_columns
 from fedproof.data.draft import draft_plan, write_plan
 from fedproof.data.limits import MIN_ROWS
-from fedproof.data.naming import clean_name, quoted, shown
+from fedproof.data.naming import MAX_NAME_LENGTH, MAX_TEXT_LENGTH, clean_name, clean_text, quoted, shown
 from fedproof.data.plan import Plan, read_plan
 from fedproof.data.schema import is_capacity
 from fedproof.data.tablefile import TableFile, fingerprint, open_table
@@ -41,7 +41,7 @@ def prepare(options: Options, teller: Teller) -> Prepared | Drafted:
     _check(options)
     path = options.schema or options.out.with_name(options.out.name + ".schema.toml")
     table = open_table(options.source)
-    if options.schema_only or not path.exists():
+    if options.schema_only or not os.path.exists(path):  # noqa: PTH110  # a path too long for the disk is none, no error
         drafted = _draft(options, table, path, teller)
         if options.schema_only or not options.accept_draft or drafted.open_points:
             return drafted
@@ -56,6 +56,7 @@ def prepare(options: Options, teller: Teller) -> Prepared | Drafted:
         del rows
     _check_rows(options.source, plan, counted)
     _tell_drops(plan, counted, teller)
+    _tell_formulas(counted, teller)
     schema = public_schema(options, plan, counted.kept, constant)
     tiers = _tiers(options, plan, teller)
     with new_folder(options.out) as folder:
@@ -88,6 +89,13 @@ def _check(options: Options) -> None:
         raise InputError(f"{quoted(options.block_rows)} rows are no capacity class; use 32, 64, 128, ...")
     if options.sample_rows < 1:
         raise InputError(f"a sample of {options.sample_rows} rows is none; leave tier 1 out instead")
+    if options.name is not None and not clean_name(options.name):
+        raise InputError(
+            f"--name {quoted(options.name)}: a name is short printable text, up to {MAX_NAME_LENGTH} letters"
+        )
+    for option in ("domain", "licence", "description", "note"):
+        if not clean_text(getattr(options, option)):
+            raise InputError(f"--{option}: it must be printable text of at most {MAX_TEXT_LENGTH} letters")
     if not options.schema_only and os.path.lexists(options.out):
         raise InputError(f"{shown(options.out)} exists already; remove it or name another folder")
 
@@ -147,6 +155,14 @@ def _tell_drops(plan: Plan, counted: Cleaner, teller: Teller) -> None:
             teller.step(f"{counted.dropped[column.name]:,} rows dropped: {quoted(column.name)} is missing")
         if counted.filled[column.name] and column.role == "feature":
             teller.step(f"{counted.filled[column.name]:,} cells of {quoted(column.name)} filled with {column.fill:g}")
+
+
+def _tell_formulas(counted: Cleaner, teller: Teller) -> None:
+    for name, count in counted.spreadsheet_cells().items():
+        teller.step(
+            f"WARNING: column {quoted(name)}: {count:,} cells begin like a formula (=, @, + or -), which a spreadsheet "
+            "may run; they are kept as they are, and the card says so"
+        )
 
 
 def _tiers(options: Options, plan: Plan, teller: Teller) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ carry them are made at minting, when the blinding of each block is drawn.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,12 +23,12 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fedproof.data.block import decode_block
-from fedproof.data.naming import quoted, shown
+from fedproof.data.block import block_size, decode_block
+from fedproof.data.naming import clean_text, quoted, shown
 from fedproof.data.plan import Plan
 from fedproof.data.schema import MAX_SCHEMA_BYTES, Schema
 from fedproof.errors import InputError
-from fedproof.storage.folders import plain_files
+from fedproof.storage.folders import is_file_name, open_plain, plain_files
 
 VERSION: Final = 1
 TIERS: Final = (1, 2, 3, 4, 5)
@@ -38,6 +39,7 @@ BLOCKS: Final = "blocks"
 MAX_MANIFEST_BYTES: Final = 64 << 20
 MAX_CARD_BYTES: Final = 1 << 20
 CARD_VERSION: Final = 1
+_PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,12 @@ class Prepared:
                 and capacity == {"rows": schema.rows, "columns": schema.columns}
                 and sum(block.rows for block in blocks) == rows
                 and all(0 < block.rows <= schema.rows for block in blocks)
+                and all(block.file.size == block_size(schema, block.rows) for block in blocks)
             )
             texts = [document[key] for key in ("name", "domain", "licence")]
         except (KeyError, TypeError, ValueError, AttributeError):
             raise InputError(f"{shown(folder / MANIFEST)} is damaged; prepare the dataset again") from None
-        if not sound or not all(isinstance(text, str) for text in texts):
+        if not sound or not all(isinstance(text, str) and clean_text(text) for text in texts):
             raise InputError(
                 f"{shown(folder)}: {MANIFEST} and {SCHEMA} do not belong together; edit neither, prepare again"
             )
@@ -217,7 +220,7 @@ def write_manifest(
 
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
-    if not path.exists():
+    if not os.path.lexists(path):
         raise InputError(f"{shown(folder)} is no prepared dataset; make one with: fedproof dataset prepare")
     try:
         document = json.loads(_read(path, MAX_MANIFEST_BYTES))
@@ -230,18 +233,20 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _read(path: Path, limit: int) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
+        with open_plain(path) as file:
+            data = bytearray()
+            while len(data) <= limit and (piece := file.read(min(_PIECE, limit + 1 - len(data)))):
+                data += piece
     except OSError as error:
         raise InputError(f"{shown(path)} cannot be read: {error.strerror}; prepare the dataset again") from None
     if len(data) > limit:
         raise InputError(f"{shown(path)} is longer than the {limit} bytes expected; prepare the dataset again")
-    return data
+    return bytes(data)
 
 
 def _entry(value: Any) -> FileEntry:
     name, size, digest = value["name"], _count(value["size"]), value["sha256"]
-    if not isinstance(name, str) or "/" in name or not isinstance(digest, str):
+    if not isinstance(name, str) or not is_file_name(name) or not isinstance(digest, str):
         raise TypeError
     return FileEntry(name, size, digest)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fedproof.cli.common import home_options, identity_option, opened, show
+from fedproof.cli.common import DATASET_ID, home_options, identity_option, opened, show
 
 tier_option = click.option("--tier", required=True, type=int, help="Tier to ask for, 1 to 5.")
 most_option = click.option("--at-most", "most", default="0", show_default=True, help="Tokens to pay for it at most.")
@@ -19,7 +19,7 @@ def access() -> None:
 
 
 @access.command()
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @identity_option
 @tier_option
 @duration_option
@@ -40,7 +40,7 @@ def request(
 
 
 @access.command()
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @identity_option
 @tier_option
 @duration_option
@@ -82,7 +82,7 @@ def _grant(
 
 
 @access.command()
-@click.argument("dataset_id", type=int, required=False)
+@click.argument("dataset_id", type=DATASET_ID, required=False)
 @identity_option
 @home_options
 def status(dataset_id: int | None, name: str, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
@@ -103,7 +103,7 @@ def status(dataset_id: int | None, name: str, home_folder: Path | None, as_json:
 
 
 @access.command("open")
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @identity_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the files.")
 @click.option("--tier", default=None, type=int, help="Only this tier; default all that the grant opens.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fedproof.cli.common import home_options, identity_option, opened, show
+from fedproof.cli.common import DATASET_ID, home_options, identity_option, opened, show
 from fedproof.cli.dataset import dataset
 
 
@@ -31,7 +31,7 @@ def committee() -> None:
 
 
 @committee.command()
-@click.argument("datasets", type=int, nargs=-1)
+@click.argument("datasets", type=DATASET_ID, nargs=-1)
 @identity_option
 @home_options
 def release(datasets: tuple[int, ...], name: str, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
@@ -52,7 +52,7 @@ def release(datasets: tuple[int, ...], name: str, home_folder: Path | None, as_j
 
 
 @dataset.command()
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @click.option("--member", "members", multiple=True, required=True, help="Contact file, or an identity of this home.")
 @click.option("--threshold", default=1, show_default=True, help="Members that may collude and learn nothing.")
 @identity_option
@@ -78,7 +78,7 @@ def place(
 
 
 @dataset.command("hand-over")
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @click.argument("to")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
 @identity_option
@@ -95,7 +95,7 @@ def hand_over(
 
 
 @dataset.command("take-over")
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @click.argument("file", type=click.Path(path_type=Path))
 @identity_option
 @home_options

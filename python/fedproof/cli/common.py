@@ -11,9 +11,31 @@ from typing import Any, TypeVar
 import click
 
 from fedproof.app.home import Home, default_home
-from fedproof.cli.terminal import Terminal
+from fedproof.cli.terminal import Terminal, encodable
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+WORD_BITS = 256
+MAX_EPOCHS = 1 << 20
+
+
+class DatasetId(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on, and 8.1 must do
+    """The id of a dataset, a positive 256-bit word on chain."""
+
+    name = "dataset_id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, or click's error in one line."""
+        text = str(value)
+        # a word has 78 digits at most
+        if text.isascii() and text.isdecimal() and len(text) <= 78 and 0 < int(text) < 1 << WORD_BITS:
+            return int(text)
+        shown = text if len(text) <= 60 else text[:57] + "..."
+        self.fail(f"{shown!r} is no dataset id: ids are whole numbers from 1; see: fedproof dataset list", param, ctx)
+
+
+DATASET_ID = DatasetId()
+EPOCHS = click.IntRange(0, MAX_EPOCHS)  # the vault locks no longer
 
 home_option = click.option(
     "--home",
@@ -51,4 +73,4 @@ def progress(quiet: bool) -> Iterator[Terminal]:
 
 def show(as_json: bool, document: Any, lines: list[str]) -> None:
     """Print a document for scripts, or lines for people."""
-    click.echo(json.dumps(document, indent=2) if as_json else "\n".join(lines))
+    click.echo(json.dumps(document, indent=2) if as_json else encodable("\n".join(lines)))

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from fedproof.cli.common import home_options, identity_option, json_option, opened, progress, quiet_option, show
+from fedproof.cli.common import (
+    DATASET_ID,
+    home_options,
+    identity_option,
+    json_option,
+    opened,
+    progress,
+    quiet_option,
+    show,
+)
 from fedproof.cli.terminal import short
 
 threshold_option = click.option(
@@ -103,7 +112,7 @@ def mint(
 
 
 @dataset.command()
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @click.argument("folder", type=click.Path(path_type=Path))
 @identity_option
 @threshold_option
@@ -128,7 +137,7 @@ def update(
 
 
 @dataset.command()
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @identity_option
 @home_options
 def retire(dataset_id: int, name: str, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
@@ -154,7 +163,7 @@ def deliver(again: tuple[str, ...], name: str, home_folder: Path | None, as_json
 
 
 @dataset.command("show")
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @home_options
 def show_one(dataset_id: int, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
     """Everything that is free to know of a dataset: Tier 0."""

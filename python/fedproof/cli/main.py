@@ -19,8 +19,8 @@ from fedproof.cli.keys import keys
 from fedproof.cli.market import market
 from fedproof.cli.node import node
 from fedproof.cli.notes import notes
-from fedproof.cli.terminal import Terminal, printable
-from fedproof.errors import FedproofError
+from fedproof.cli.terminal import Terminal, encodable, printable
+from fedproof.errors import FedproofError, InputError
 
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
@@ -101,7 +101,7 @@ def demo(
             write_report(report, report_file)
     finally:
         terminal.close()
-    click.echo(json.dumps(report, indent=2) if as_json else summary(report, folder))
+    click.echo(json.dumps(report, indent=2) if as_json else encodable(summary(report, folder)))
 
 
 @cli.command()
@@ -152,6 +152,10 @@ def main() -> NoReturn:
         _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
+    except MemoryError:
+        _fail("the input is too large for the memory of this machine; use less of it at once", InputError.exit_code)
+    except RecursionError:
+        _fail("the input is nested too deeply; is it the right file?", InputError.exit_code)
     except Exception as error:  # noqa: BLE001  # the last resort: one line, never a traceback with values in it
         where = error.__traceback__
         while where is not None and where.tb_next is not None:

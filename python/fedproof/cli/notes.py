@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from fedproof.cli.common import home_options, identity_option, opened, show
+from fedproof.cli.common import EPOCHS, home_options, identity_option, opened, show
 
-epochs_option = click.option("--epochs", default=20, show_default=True, type=int, help="Lock for so many epochs.")
+epochs_option = click.option("--epochs", default=20, show_default=True, type=EPOCHS, help="Lock for so many epochs.")
 
 
 @click.group()
@@ -57,7 +57,7 @@ def deposit(tokens: str, epochs: int, name: str, home_folder: Path | None, as_js
 @notes.command()
 @click.argument("address")
 @click.argument("tokens")
-@click.option("--epochs", default=0, type=int, help="Lock the new note for so many epochs.  [default: not at all]")
+@click.option("--epochs", default=0, type=EPOCHS, help="Lock the new note for so many epochs.  [default: not at all]")
 @identity_option
 @home_options
 def pay(

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from fedproof.cli.common import home_options, identity_option, opened, show
+from fedproof.cli.common import DATASET_ID, home_options, identity_option, opened, show
 from fedproof.cli.dataset import dataset
 
 
 @dataset.command()
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @click.argument("to")
 @identity_option
 @home_options
@@ -25,7 +25,7 @@ def transfer(dataset_id: int, to: str, name: str, home_folder: Path | None, as_j
 
 
 @dataset.command()
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @click.option("--price", required=True, help="Price in tokens.")
 @click.option("--buyer", default=None, help="Address or identity that may buy; default anybody.")
 @identity_option
@@ -45,7 +45,7 @@ def offer(
 
 
 @dataset.command()
-@click.argument("dataset_id", type=int)
+@click.argument("dataset_id", type=DATASET_ID)
 @click.option("--at-most", required=True, help="The most to pay, in tokens.")
 @identity_option
 @home_options

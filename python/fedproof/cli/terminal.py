@@ -19,6 +19,11 @@ def short(text: str, most: int = 120) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
+def encodable(text: str) -> str:
+    """Text that any terminal takes: a path may hold bytes that are no letters."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
 class Terminal:
     """Progress on standard error: a line for each step, a spinner for what takes seconds."""
 

@@ -18,6 +18,11 @@ VERSION = 1
 HEADER = struct.Struct(">8sH32sIH")
 
 
+def block_size(schema: Schema, rows: int) -> int:
+    """Bytes of a block of so many rows."""
+    return HEADER.size + 2 * rows * len(schema.features) + rows
+
+
 def encode_block(schema: Schema, features: NDArray[np.int64], labels: NDArray[np.int64]) -> bytes:
     """The bytes of one block; equal records give equal bytes."""
     rows, columns = features.shape
@@ -40,7 +45,7 @@ def decode_block(data: bytes, schema: Schema) -> tuple[NDArray[np.int64], NDArra
         raise InputError(f"block: not the format of version {VERSION}; prepare the dataset again")
     if digest != schema.digest or columns != len(schema.features) or not 0 < rows <= schema.rows:
         raise InputError("block: of another schema; prepare the dataset again")
-    if len(data) != HEADER.size + 2 * rows * columns + rows:
+    if len(data) != block_size(schema, rows):
         raise InputError("block: of a wrong length; prepare the dataset again")
     features = np.frombuffer(data, ">i2", rows * columns, HEADER.size).reshape(rows, columns).astype(np.int64)
     labels = np.frombuffer(data, np.uint8, rows, HEADER.size + 2 * rows * columns).astype(np.int64)

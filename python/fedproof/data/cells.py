@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 
 from fedproof.data.limits import MAX_MAGNITUDE
 from fedproof.data.naming import fault
-from fedproof.data.numbers import MISSING, number_problem
+from fedproof.data.numbers import MISSING, NUMBER, number_problem
 
 BOOLEANS: Final = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 MISSING_TEXT: Final = frozenset({"", "nan"})
 LONGEST_MISSING: Final = 3
+FORMULA_STARTS: Final = frozenset("=@\uff1d\uff20")
+SIGNS: Final = frozenset("+-\uff0b\uff0d")
+"""Some spreadsheets read the wide forms, too."""
+
 NOT_FINITE: Final = f"the value is infinite or beyond {MAX_MAGNITUDE:g}; correct it or remove the row"
 
 
@@ -100,6 +104,16 @@ def check_kind(path: Path, rows: Sequence[int], name: str, values: NDArray[np.fl
         problem = "not a boolean; write true or false, or correct the column's type"
     if wrong.any():
         raise fault(path, int(rows[int(np.argmax(wrong))]), problem, name)
+
+
+def runs_in_a_spreadsheet(text: str) -> bool:
+    """Whether a spreadsheet that opens the file would take a text for a formula and run it, such as `=cmd|...`.
+
+    A number with a sign is none; behind a sign it takes a letter to name something.
+    """
+    if text[:1] in FORMULA_STARTS:
+        return True
+    return text[:1] in SIGNS and not NUMBER.fullmatch(text) and any(map(str.isalpha, text))
 
 
 def to_texts(cells: Sequence[str | None]) -> list[str | None]:

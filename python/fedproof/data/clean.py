@@ -8,6 +8,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from fedproof.data.cells import runs_in_a_spreadsheet
 from fedproof.data.draft import label_text
 from fedproof.data.naming import fault, quoted, shown
 from fedproof.data.plan import Column, Plan
@@ -38,6 +39,7 @@ class Cleaner:
         self.missing: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.filled: Counter[str] = Counter()
+        self.formulas: Counter[str] = Counter()
         self.class_counts = np.zeros(len(label.classes), dtype=np.int64)
 
     def run(self) -> Iterator[Rows]:
@@ -55,7 +57,18 @@ class Cleaner:
 
     def counts(self) -> tuple[object, ...]:
         """All counts, to compare two runs."""
-        return self.read, self.kept, self.missing, self.dropped, self.filled, self.class_counts.tolist()
+        counters = self.missing, self.dropped, self.filled, self.formulas
+        return self.read, self.kept, *counters, self.class_counts.tolist()
+
+    def spreadsheet_cells(self) -> dict[str, int]:
+        """How many cells of each column a spreadsheet would run, where there are any; a column's name is one."""
+        found = dict(self.formulas)
+        label = self._plan.label
+        counted = zip(label.classes, self.class_counts.tolist(), strict=True)
+        found[label.name] = sum(count for name, count in counted if runs_in_a_spreadsheet(name))
+        for column in (*self._plan.features, label, *self._plan.identifiers):
+            found[column.name] = found.get(column.name, 0) + runs_in_a_spreadsheet(column.name)
+        return {name: count for name, count in found.items() if count}
 
     def _clean(self, batch: Batch) -> Rows:
         keep = np.ones(len(batch.rows), dtype=bool)
@@ -114,7 +127,9 @@ class Cleaner:
     def _identifier(self, batch: Batch, column: Column, keep: NDArray[np.bool_]) -> list[str | None]:
         fill = column.fill if isinstance(column.fill, str) else None
         cells = batch.texts[column.name]
-        return [fill if cell is None else cell for cell, kept in zip(cells, keep, strict=True) if kept]
+        kept_cells = [fill if cell is None else cell for cell, kept in zip(cells, keep, strict=True) if kept]
+        self.formulas[column.name] += sum(runs_in_a_spreadsheet(cell) for cell in kept_cells if cell)
+        return kept_cells
 
 
 def check_columns(plan: Plan, table: TableFile) -> None:

@@ -12,6 +12,7 @@ MAX_VALUES = 1 << 24
 
 MAX_FILE_BYTES = 256 << 20
 MAX_LINE_BYTES = 1 << 20
+MAX_CELL_BYTES = 1 << 17
 
 MAX_MAGNITUDE = 1e100
 """A larger value is a damaged file, and its square would overflow the scale of its column."""
@@ -22,4 +23,5 @@ MAX_STREAMED_ROWS = 1 << 27
 
 BATCH_CELLS = 1 << 19
 MAX_BATCH_ROWS = 1 << 16
-"""Cells of a file, and rows, that are in memory at once while it is streamed."""
+BATCH_BYTES = 1 << 25
+"""Cells of a file, rows, and bytes of text, that are in memory at once while it is streamed."""

@@ -7,10 +7,18 @@ from fedproof.errors import InputError
 MAX_NAME_LENGTH = 128
 """Characters of a feature, class or table name."""
 
+MAX_TEXT_LENGTH = 4096
+"""Characters of a description, a licence or a note."""
+
 
 def clean_name(name: str) -> bool:
     """Whether a name can be printed on one line: not blank, no control or invisible characters, not too long."""
     return name.strip() == name and 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable()
+
+
+def clean_text(text: str) -> bool:
+    """Whether a longer text can be printed: no control or invisible characters but line breaks, not too long."""
+    return len(text) <= MAX_TEXT_LENGTH and all(letter.isprintable() or letter == "\n" for letter in text)
 
 
 def quoted(text: object) -> str:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from fedproof.data.limits import MAX_FEATURES, MAX_MAGNITUDE
-from fedproof.data.naming import clean_name, quoted, shown
+from fedproof.data.naming import MAX_TEXT_LENGTH, clean_name, clean_text, quoted, shown
 from fedproof.data.tablefile import KINDS
 from fedproof.errors import InputError
 
 VERSION: Final = 1
 ROLES: Final = ("feature", "label", "identifier", "drop")
 MAX_PLAN_BYTES: Final = 8 << 20
-MAX_TEXT: Final = 4096
 _TEXTS: Final = ("domain", "licence", "description")
 _FIELDS: Final = {"version", "name", *_TEXTS, "column"}
 _COLUMN_FIELDS: Final = {"name", "role", "type", "description", "missing", "centre", "scale", "classes", "positive"}
@@ -194,8 +193,8 @@ def _number(where: str, table: dict[str, Any], key: str) -> float | None:
 
 def _text(where: str, table: dict[str, Any], key: str) -> str:
     value = table.get(key, "")
-    if not isinstance(value, str) or len(value) > MAX_TEXT or not all(c.isprintable() or c == "\n" for c in value):
-        raise InputError(f"{where}: {key} must be printable text of at most {MAX_TEXT} characters")
+    if not isinstance(value, str) or not clean_text(value):
+        raise InputError(f"{where}: {key} must be printable text of at most {MAX_TEXT_LENGTH} characters")
     return value
 
 

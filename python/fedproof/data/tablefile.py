@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Final, Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fedproof.data.cells import read_cells, to_texts
 from fedproof.data.csvlines import open_csv
-from fedproof.data.limits import BATCH_CELLS, MAX_BATCH_ROWS, MAX_STREAMED_BYTES, MAX_STREAMED_ROWS
+from fedproof.data.limits import BATCH_BYTES, BATCH_CELLS, MAX_BATCH_ROWS, MAX_STREAMED_BYTES, MAX_STREAMED_ROWS
 from fedproof.data.naming import fault, shown
 from fedproof.errors import InputError
 
@@ -63,6 +63,9 @@ def open_table(path: Path) -> TableFile:
         InputError: no such file, or its head is not that of a table.
     """
     try:
+        mode = path.stat().st_mode
+        if not S_ISREG(mode) and not S_ISDIR(mode):
+            raise InputError(f"{shown(path)} is not a regular file; name a CSV or Parquet file")  # a pipe would wait
         with path.open("rb") as file:
             magic = file.read(len(PARQUET_MAGIC))
     except IsADirectoryError:
@@ -93,7 +96,7 @@ class CsvFile:
             raise InputError(f"{shown(self.path)} changed while it was read; run again when nobody writes to it")
         size = batch_rows(len(self.names))
         total = 0
-        while records := list(islice(table.records, size)):
+        while records := _some(table.records, size):
             total += len(records)
             rows = [number for number, _ in records]
             if total > MAX_STREAMED_ROWS:
@@ -108,8 +111,20 @@ class CsvFile:
             yield Batch(rows, numbers, texts)
 
 
+def _some(records: Iterator[tuple[int, list[str]]], rows: int) -> list[tuple[int, list[str]]]:
+    """The next records, so many or as long as they may be in memory together; none at the end of the file."""
+    found: list[tuple[int, list[str]]] = []
+    letters = 0
+    for record in records:
+        found.append(record)
+        letters += sum(map(len, record[1]))
+        if len(found) == rows or letters >= BATCH_BYTES:
+            break
+    return found
+
+
 def batch_rows(columns: int) -> int:
-    """Rows of a batch."""
+    """Rows of a batch at most."""
     return max(1, min(MAX_BATCH_ROWS, BATCH_CELLS // columns))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from eth_account import Account as EthAccount
 from eth_account.signers.local import LocalAccount
@@ -11,6 +12,9 @@ from eth_typing import ChecksumAddress
 from eth_utils.crypto import keccak
 
 from fedproof.errors import InputError
+from fedproof.storage.folders import open_plain
+
+MAX_KEY_FILE_BYTES: Final = 1024
 
 
 class Account:
@@ -57,6 +61,24 @@ def account_from_key(key: bytes | str, name: str = "") -> Account:
     if signer is None or len(raw) != 32:
         raise InputError("not a private key: give 32 bytes as 64 hexadecimal digits") from None
     return Account(signer, name)
+
+
+def read_key(path: Path) -> str:
+    """The text of a key file.
+
+    Raises:
+        InputError: it cannot be read, or is longer than a key. The message does not repeat it.
+    """
+    try:
+        with open_plain(path) as file:
+            data = file.read(MAX_KEY_FILE_BYTES + 1)
+        if len(data) > MAX_KEY_FILE_BYTES:
+            raise ValueError
+        return data.decode("ascii")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; it should be a file with a private key") from None
+    except ValueError:
+        raise InputError(f"{path} holds no private key: write it in 64 hexadecimal digits") from None
 
 
 def development_account(name: str) -> Account:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from fedproof.errors import AuditError, InputError
 from fedproof.ledger.chain import Chain
 from fedproof.ledger.embedded import Genesis
 from fedproof.ledger.export import collect_block
 from fedproof.ledger.record import BlockRecord, ChainRecord
 from fedproof.ledger.rpc import RpcError, hex_data
+from fedproof.storage.folders import open_plain
 
 
 def replay(export: object) -> Chain:
@@ -33,6 +37,25 @@ def replay(export: object) -> Chain:
         block.check(collect_block(chain.rpc, block.number))
     chain.rpc.request("evm_setAutomine", True)
     return chain
+
+
+def replay_file(path: Path) -> Chain:
+    """Runs the export of an embedded chain in a file again: where the file is the chain's own, and no evidence.
+
+    Raises:
+        InputError: the file cannot be read, or does not hold such an export from end to end.
+    """
+    try:
+        with open_plain(path) as file:
+            export = json.loads(file.read())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; restore it") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} cannot be read; restore it") from None
+    try:
+        return replay(export)
+    except AuditError as error:
+        raise InputError(f"{path} is damaged; restore it: {error}") from None
 
 
 def check_export(export: object, chain: Chain) -> None:

@@ -15,15 +15,23 @@ from types import TracebackType
 from typing import Any
 
 from fedproof.errors import StateError
+from fedproof.nodes.shapes import first_damaged
+from fedproof.storage.folders import open_plain
 
 VERSION = 1
+
+
+_WRITTEN = b"state\n"
 
 
 class StateFile:
     """A small JSON state in `folder`, readable by its owner alone.
 
+    `lock` beside it is empty until `state.json` was written for the first time, and then holds a mark. So a first start
+    that was interrupted can be repeated, and a state that was lost is noticed: a fresh one would hold other secrets.
+
     Raises:
-        StateError: another process holds the folder, the file is damaged, or the disk refuses.
+        StateError: another process holds the folder, the file is damaged or lost, or the disk refuses.
     """
 
     def __init__(self, folder: Path, role: str) -> None:
@@ -47,12 +55,21 @@ class StateFile:
             raise
 
     def _read(self) -> dict[str, Any]:
-        if not self._path.exists():
-            return {}
         try:
-            document = json.loads(self._path.read_text())
+            with open_plain(self._path) as file:
+                document = json.loads(file.read())
+        except FileNotFoundError:
+            if os.pread(self._lock, 1, 0):
+                raise StateError(
+                    f"{self._path} is lost, and its secrets with it: restore it from a backup. Only if nothing of it "
+                    f"is needed any more, remove {self.folder} to begin anew"
+                ) from None
+            return {}
+        except RecursionError:
+            raise StateError(f"{self._path} is nested too deeply; restore it, do not delete it") from None
         except (OSError, ValueError) as error:
-            raise StateError(f"{self._path} cannot be read ({error}); restore it, do not delete it") from None
+            reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
+            raise StateError(f"{self._path} cannot be read ({reason}); restore it, do not delete it") from None
         if not isinstance(document, dict) or document.get("version") != VERSION or document.get("role") != self.role:
             raise StateError(
                 f"{self._path} is not version {VERSION} state of a {self.role}; restore it, do not delete it"
@@ -60,7 +77,26 @@ class StateFile:
         data = document.get("data")
         if not isinstance(data, dict):
             raise StateError(f"{self._path} holds no data; restore it, do not delete it")
+        damaged = first_damaged(data)
+        if damaged is not None:
+            raise StateError(f"{self._path}: {damaged} is not what was saved there; restore it, do not delete it")
+        self._mark()
         return data
+
+    def _mark(self) -> None:
+        """Note beside the state that there is one. Without the mark nothing is lost but the notice of a loss."""
+        with contextlib.suppress(OSError):
+            if not os.pread(self._lock, 1, 0):
+                os.pwrite(self._lock, _WRITTEN, 0)
+                os.fsync(self._lock)
+
+    @property
+    def path(self) -> Path:
+        """The file, for messages."""
+        return self._path
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._data
 
     def get(self, key: str, default: Any = None) -> Any:
         """The saved value of a key."""
@@ -92,6 +128,7 @@ class StateFile:
                 temporary.unlink(missing_ok=True)
             raise StateError(f"{self._path} cannot be written: {error.strerror}; free space and try again") from None
         self._data = data
+        self._mark()  # after the state: a mark without a state would be a loss
 
     def close(self) -> None:
         """Release the folder."""

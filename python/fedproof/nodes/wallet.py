@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from web3.contract.contract import ContractFunction
 
-from fedproof.errors import ContractRejected, InputError, ProofError
+from fedproof.errors import ContractRejected, InputError, ProofError, StateError
 from fedproof.ledger import Account, Receipt
 from fedproof.ledger.market_types import EligibilityTerms
 from fedproof.ledger.marketplace import Marketplace
@@ -54,7 +54,7 @@ class Wallet:
         statement: the circuit of `spend_keys`.
 
     Raises:
-        StateError: the state cannot be written.
+        StateError: the state cannot be written, or has lost a secret.
     """
 
     def __init__(
@@ -70,13 +70,12 @@ class Wallet:
         self._state = state
         self._keys = spend_keys
         self._statement = statement or SpendStatement()
-        missing = {}
-        if state.get("secret") is None:
-            missing["secret"] = hex(new_secret())
-        if state.get("note_key") is None:
-            missing["note_key"] = KeyPair.generate().private.hex()
-        if missing:
-            state.put(**missing)
+        if "secret" not in state and "note_key" not in state and not _acts(state):
+            state.put(secret=hex(new_secret()), note_key=KeyPair.generate().private.hex())
+        for name in ("secret", "note_key"):
+            if name not in state:
+                # a fresh one would silently lose the notes of the one before
+                raise StateError(f"{state.path} has lost the {name} of its notes; restore it, do not delete it")
         self._secret = int(state.get("secret"), 16)
         key = KeyPair.from_private_bytes(bytes.fromhex(state.get("note_key")))
         self._finder = Finder(market.vault, self._secret, key)
@@ -268,15 +267,18 @@ class Wallet:
             raise ReplacedError("it can never be mined")
 
         found = None
-        for name in sorted(self._state.get("outbox", {})):
-            if not name.startswith(_ACTS):
-                continue
+        for name in _acts(self._state):
             try:
                 receipt = self._once(name, none_left)
             except (ContractRejected, ReplacedError):
                 continue  # it did nothing, and is forgotten
             found = receipt if name == act else found
         return found
+
+
+def _acts(state: StateFile) -> list[str]:
+    """Names of the transactions of a wallet that are under way."""
+    return sorted(name for name in state.get("outbox", {}) if name.startswith(_ACTS))
 
 
 def _act(kind: str, *arguments: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -10,13 +11,31 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 from fedproof.data.naming import clean_name, shown
 from fedproof.errors import InputError, StateError
 
 PART_PREFIX: Final = ".part-"
 _FORBIDDEN: Final = frozenset('/\\:*?"<>|')
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """A plain file, open to be read without a buffer; opening a pipe would wait for somebody who writes to it.
+
+    Raises:
+        OSError: as `open` does, and for anything else than a plain file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+            raise OSError(code, "Is a directory" if stat.S_ISDIR(mode) else "Not a plain file", str(path))
+        return cast(BinaryIO, os.fdopen(handle, "rb", buffering=0))
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def is_file_name(name: str) -> bool:
@@ -64,10 +83,12 @@ def plain_files(folder: Path) -> dict[str, Path]:
 def new_folder(out: Path) -> Iterator[Path]:
     """A folder to fill, private to its user, which gets the name `out` when the block ends without an error.
 
-    It is filled as `.NAME.part` beside its final place; what a killed run left there is removed by the next.
+    It is filled as `.NAME.part` beside its final place; what a killed run left there is removed by the next. What
+    another user, or others may write to, made there beforehand is not taken.
 
     Raises:
-        InputError: `out` exists, or the disk refuses (also in the block: it may be full).
+        InputError: `out` exists, or the disk refuses (also in the block: it may be full), or `.NAME.part` is not
+            private to this user.
         StateError: another run is writing the same folder.
     """
     part = out.with_name(f".{out.name}.part")
@@ -78,6 +99,12 @@ def new_folder(out: Path) -> Iterator[Path]:
         part.mkdir(mode=0o700, exist_ok=True)
         handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
+        found = os.fstat(handle)
+        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+            raise InputError(
+                f"{shown(part)} is there already and not private to you: others could read or change what is written "
+                "there; remove it, or name another folder"
+            )
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fedproof.storage.backend import PIECE_BYTES, Sink
 from fedproof.storage.content import ContentId
+from fedproof.storage.folders import open_plain
 
 PART_PREFIX = ".part-"
 
@@ -37,8 +38,8 @@ class LocalFolder:
 
     def pieces(self, blob: ContentId) -> Iterator[bytes]:
         """Read the file piece by piece."""
-        # unbuffered: a buffer in between would copy every byte once more
-        with (self._root / blob).open("rb", buffering=0) as file:
+        # without a buffer, which would copy every byte once more; others may share the folder and put a pipe there
+        with open_plain(self._root / blob) as file:
             while piece := file.read(PIECE_BYTES):
                 yield piece
 
