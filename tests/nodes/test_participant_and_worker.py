@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from fedproof.errors import StateError
+from fedproof.errors import ProofError, StateError
 from fedproof.ledger.federation import Federation
+from fedproof.nodes import participant as participant_node
 from fedproof.nodes import worker as worker_node
 from fedproof.nodes.participant import Participant
 from fedproof.nodes.state import StateFile
@@ -90,6 +92,19 @@ def test_a_submission_that_was_saved_is_sent_and_not_made_again(
     contract = participant.federation.contract
     assert len(arena.world.chain.events(contract, "UpdateSubmitted", argument_filters=where)) == 1
     game.train(1, 2)
+    game.settle()
+
+
+def test_a_proof_that_does_not_verify_is_not_sent(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad proving key shows in the proof alone, and on chain only when the bond is gone."""
+    game = arena.open()
+    real = participant_node.prove_linked
+    monkeypatch.setattr(participant_node, "prove_linked", lambda *a, **k: replace(real(*a, **k), y=1 + real(*a, **k).y))
+    with pytest.raises(ProofError):
+        game.train(0)
+    monkeypatch.undo()
+    assert game.updates == []
+    game.train()
     game.settle()
 
 

@@ -26,7 +26,7 @@ from fedproof.nodes.outbox import forget, send_once
 from fedproof.nodes.params import Deployment
 from fedproof.nodes.sent import SentShares
 from fedproof.nodes.state import StateFile
-from fedproof.proving.linked import prove_linked
+from fedproof.proving.linked import check_linked, prove_linked
 from fedproof.proving.r1cs import FrArray
 from fedproof.proving.transcript import Challenges, training_challenges, training_pre
 from fedproof.sealing import seal
@@ -161,6 +161,7 @@ class Participant:
         Raises:
             StateError: the saved state forbids it.
             SealingError: the model is not the one that the chain committed to.
+            ProofError: the proof that was made does not verify: the proving key is bad. Nothing was sent.
             ContractRejected: the chain refused the submission.
         """
         chain, name = self.federation.chain, f"submit/{task.task_id}/{round_number}"
@@ -203,6 +204,7 @@ class Participant:
         dataset = dataset_vector(self.opened.features, self.opened.mask, self.opened.labels, masks)
         masked = d.srs.commit(dataset)
         sealed_digest: list[bytes] = []
+        sent_pre: list[bytes] = []
 
         def challenge(point: bytes) -> Challenges:
             pre = training_pre(
@@ -218,6 +220,7 @@ class Participant:
                 d=point,
                 share_commitments=sharing.commitments_r,
             )
+            sent_pre.append(pre)
             begun = time.perf_counter()
             sealed = seal_shares(sharing, [w.hpke_key for w in task.workers], pre)
             self.sent.keep(task.task_id, round_number, sealed, [share.encode() for share in sharing.shares])
@@ -235,6 +238,9 @@ class Participant:
             challenge,
         )
         seconds["prove"] = time.perf_counter() - started
+        # The chain looks at it only when the round settles or somebody rejects it, and then the bond is gone.
+        challenges = training_challenges(sent_pre[0], sealed_digest[0])
+        check_linked(keys.verifying, [], challenges, proof, [masked, task.model, commitment])
         update = Update(
             participant=self.account.address,
             rows=self.opened.rows,
