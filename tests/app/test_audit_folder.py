@@ -110,7 +110,7 @@ def test_a_blob_that_is_not_its_id_is_found(run: FinishedRun, tmp_path: Path, da
                 "swapped": second.read_bytes(),
             }[damage]
         )
-    refused(folder, match="larger than" if damage == "link" else first.name)
+    refused(folder, match="Not a plain file" if damage == "link" else first.name)
 
 
 MANIFESTS: dict[str, Callable[[dict[str, Any]], Any]] = {
