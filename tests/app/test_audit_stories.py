@@ -45,16 +45,16 @@ class Story:
 def spoiled(game: Game, number: int) -> None:
     """A participant submits an update whose y is another."""
     federation = game.arena.world.federation
-    honest = federation.submit_update
+    honest = federation.submit_update_call
 
-    def lying(account: Any, task: Any, update: Update) -> Any:
-        return honest(account, task, replace(update, proof=replace(update.proof, y=update.proof.y ^ 1)))
+    def lying(task: Any, update: Update) -> Any:
+        return honest(task, replace(update, proof=replace(update.proof, y=update.proof.y ^ 1)))
 
-    federation.submit_update = lying  # type: ignore[method-assign]
+    federation.submit_update_call = lying  # type: ignore[method-assign]
     try:
         game.train(number)
     finally:
-        federation.submit_update = honest  # type: ignore[method-assign]
+        federation.submit_update_call = honest  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="module")

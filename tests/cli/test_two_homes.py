@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import http.server
 import json
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +24,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.anvil]
 def test_an_owner_and_a_user_meet_over_a_node(tmp_path: Path) -> None:
     """One test, for the marketplace takes longer to make than all that is asked of it."""
     owner, user = User(tmp_path / "owner"), User(tmp_path / "user")
-    with AnvilProcess() as anvil:
+    with AnvilProcess() as anvil, served(owner.home) as url:  # a plain web server, which knows no ranges
         owner("market", "init", "--rpc", anvil.url)
-        joined = user("market", "join", str(owner.home))
+        joined = user("market", "join", url)
         assert joined["chain_id"] == 31_337
         user.refused(InputError, "exists already", "market", "join", str(owner.home))
         check_what_cannot_be_joined(tmp_path, owner)
@@ -53,6 +58,23 @@ def test_an_owner_and_a_user_meet_over_a_node(tmp_path: Path) -> None:
         assert user("dataset", "update", number, folder, "--as", "bob")["version"] == 2
 
         check_keys_of_another_marketplace(tmp_path, user, number)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Says nothing: the command's output is read."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A folder on a web server of this process."""
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def check_what_cannot_be_joined(base: Path, owner: User) -> None:

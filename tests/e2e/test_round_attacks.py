@@ -35,14 +35,14 @@ def submit(game: Game, number: int, update: Update) -> None:
 def forged_update(game: Game, number: int, monkeypatch: pytest.MonkeyPatch, change: object) -> None:
     """Let a participant submit what `change` makes of its honest update."""
     federation = game.arena.world.federation
-    honest = federation.submit_update
+    honest = federation.submit_update_call
 
-    def lying(account: object, task: object, update: Update) -> object:
-        return honest(account, task, change(update))  # type: ignore[operator,arg-type]
+    def lying(task: object, update: Update) -> object:
+        return honest(task, change(update))  # type: ignore[operator,arg-type]
 
-    monkeypatch.setattr(federation, "submit_update", lying)
+    monkeypatch.setattr(federation, "submit_update_call", lying)
     game.train(number)
-    monkeypatch.setattr(federation, "submit_update", honest)
+    monkeypatch.setattr(federation, "submit_update_call", honest)
 
 
 def test_settles_honest_rounds_with_the_exact_rounded_average(arena: Arena) -> None:

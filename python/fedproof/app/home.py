@@ -124,14 +124,16 @@ class Home:
         if "://" not in keys:
             keys = str(Path(keys).resolve())
         document.update(rpc=rpc, store=store or document["store"], keys=keys)
+        BlobStore.open(document["store"])
         with Chain.connect(rpc, chain_id=document["chain_id"]) as chain:
             for name, address in document["contracts"].items():
                 if not chain.code_at(address):
                     raise LedgerError(f"chain {chain.chain_id} has no contract at {address} ({name}): check --rpc")
-        BlobStore.open(document["store"])
-        with new_folder(folder) as part:
-            (part / "private").mkdir(mode=0o700)
-            write_json(part / "market.json", document)
+            market = Marketplace.at(chain, Addresses(**document["contracts"]))
+            with new_folder(folder) as part:
+                _check_note_keys(market, note_keys(Keyring(part / "keys", teller.doing, keys, strict=True)), keys)
+                (part / "private").mkdir(mode=0o700)
+                write_json(part / "market.json", document)
         teller.step(f"joined the marketplace on chain {document['chain_id']}, in {folder}")
         return document
 
@@ -206,9 +208,7 @@ class Home:
             KeyFileError: they are missing, or not those that the vault was deployed with.
         """
         keys = note_keys(replace(self.keyring, make=False))
-        spend = self.chain.call(self.market.vault.contract.functions.spendKey())
-        if self.market.verifying_key(spend) != keys["spend"].verifying:
-            raise KeyFileError(f"the keys in {self.folder / 'keys'} are not the vault's: restore them")
+        _check_note_keys(self.market, keys, str(self.folder / "keys"))
         return keys
 
     def listing_keys(self, rows: int, columns: int, *, make: bool) -> tuple[_core.Srs, Keys]:
@@ -276,6 +276,12 @@ def note_keys(keyring: Keyring) -> dict[str, Keys]:
     """Keys of the statements about notes; they link to no powers of tau."""
     requests = {"spend": KeyRequest(SpendStatement()), "eligibility": KeyRequest(EligibilityStatement())}
     return keyring.keys(requests, keyring.srs(2, [])).keys
+
+
+def _check_note_keys(market: Marketplace, keys: dict[str, Keys], where: str) -> None:
+    spend = market.chain.call(market.vault.contract.functions.spendKey())
+    if market.verifying_key(spend) != keys["spend"].verifying:
+        raise KeyFileError(f"the keys in {where} are not the vault's: restore them")
 
 
 def _read(path: Path) -> dict[str, Any]:

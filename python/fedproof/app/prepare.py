@@ -45,6 +45,8 @@ def prepare(options: Options, teller: Teller) -> Prepared | Drafted:
         drafted = _draft(options, table, path, teller)
         if options.schema_only or not options.accept_draft or drafted.open_points:
             return drafted
+    else:
+        _refuse_draft_options(options, path)
     plan = read_plan(path)
     check_columns(plan, table)
     history = _history(options, plan)
@@ -98,6 +100,22 @@ def _check(options: Options) -> None:
             raise InputError(f"--{option}: it must be printable text of at most {MAX_TEXT_LENGTH} letters")
     if not options.schema_only and os.path.lexists(options.out):
         raise InputError(f"{shown(options.out)} exists already; remove it or name another folder")
+
+
+def _refuse_draft_options(options: Options, path: Path) -> None:
+    """A schema that is there decides; what would change it must not be passed over, least of all --drop.
+
+    Raises:
+        InputError: such an option is given.
+    """
+    given = [name for name in ("label", "positive", "name") if getattr(options, name) is not None]
+    given += [name for name in ("domain", "licence", "description") if getattr(options, name)]
+    given += [option for option, chosen in (("identifier", options.identifiers), ("drop", options.drop)) if chosen]
+    if given:
+        raise InputError(
+            f"{', '.join(f'--{name}' for name in given)}: {shown(path)} exists and decides this; edit it there, or "
+            "remove the file to have it drafted again"
+        )
 
 
 def _draft(options: Options, table: TableFile, path: Path, teller: Teller) -> Drafted:

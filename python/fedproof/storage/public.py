@@ -32,7 +32,7 @@ def read_public(base: str, name: str, limit: int) -> bytes | None:
     out = bytearray()
     with storage_errors(f"{name} cannot be read from {base.rsplit('@', 1)[-1]}"):
         try:
-            with fs.open(path, "rb") as file:
+            with fs.open(path, "rb", block_size=0) as file:  # as it comes: plain web servers know no ranges
                 while len(out) <= limit and (piece := file.read(_PIECE)):
                     out += piece
         except FileNotFoundError:
