@@ -173,6 +173,8 @@ class Participant:
             return chain.prepare(self.federation.submit_update_call(task, made[0][0]), self.account)
 
         receipt = send_once(chain, self.state, name, prepare)
+        self.sent.drop_before(task.task_id, round_number)
+        forget(self.state, f"submit/{task.task_id}/{round_number - 1}")
         if made:
             return Submitted(made[0][0], receipt, made[0][1])
         mine = (each for each in self.federation.updates(task.task_id, round_number))

@@ -25,7 +25,8 @@ class SentShares:
         folder = self._of(task, round_number)
         try:
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True, mode=0o700)
+            self._folder.mkdir(exist_ok=True, mode=0o700)
+            folder.mkdir(mode=0o700)
             for index, (blob, share) in enumerate(zip(sealed, shares, strict=True), 1):
                 _write(folder / f"sealed-{index}", blob)
                 _write(folder / f"share-{index}", share)
