@@ -154,6 +154,7 @@ def test_refuses_in_one_line_what_cannot_be(user: User, folder: Path) -> None:
         (InputError, "no name for", ("dataset", "offer", "1", "--price", "1", "--buyer", "", "--as", "alice")),
         (InputError, "checksum is wrong", ("notes", "withdraw", "1", "--to", MISTYPED, "--as", "bob")),
         (InputError, "no name for", ("notes", "withdraw", "1", "--to", "", "--as", "bob")),
+        (InputError, "has no grant", ("access", "open", "1", "--as", "greg", "--out", str(folder / "never"))),
         (InputError, "looks like an address", ("notes", "balance", "--as", "0xbob")),
         (InputError, "does not offer tier 4", (*ask, "bob", "--tier", "4", "--duration", "1d")),
         (InputError, "no duration", (*ask, "bob", "--tier", "3", "--duration", "0d")),

@@ -184,9 +184,12 @@ def open_granted(
         most: bytes to take at most; by default what the disk has room for.
 
     Raises:
+        InputError: there never was a grant; or the files are there already, or too large.
         StateError: no key has come yet, from provider or committee.
         SealingError, StorageError: something is not what was listed.
     """
+    if not home.market.grants(datasetId=dataset_id, grantee=home.account(name).address):
+        raise InputError(f"{name} has no grant of dataset {dataset_id}; ask for one: fedproof access request")
     holder = holder_of(home, name, dataset_id)
     teller.doing("fetching the key")
     kit = replace(holder.deployment, srs=home.class_keys(home.market.listing(dataset_id, version).terms.class_id)[0])
