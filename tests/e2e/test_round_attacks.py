@@ -341,9 +341,13 @@ def test_refuses_a_second_sum_over_one_model_also_after_a_restart(arena: Arena) 
 def test_refuses_to_train_twice_on_one_model_also_in_another_task(arena: Arena) -> None:
     game = arena.open()
     game.train(0)
-    with pytest.raises(StateError, match="trained on"):
-        game.train(0)
     participant = game.participants[0]
+    with pytest.raises(StateError, match="trained on"):
+        participant._make(game.task, game.task.round, game.model)
+    game.train(0)  # finds what it sent
+    where = {"task": game.task_id, "participant": participant.account.address}
+    contract = arena.world.federation.contract
+    assert len(arena.world.chain.events(contract, "UpdateSubmitted", argument_filters=where)) == 1
     other = arena.open()
     task = replace(other.task, model=game.task.model)
     with pytest.raises(StateError, match="trained on"):
