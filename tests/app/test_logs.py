@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import logging
-import pickle
+import pickle  # nothing is loaded: a secret must refuse to be dumped
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path

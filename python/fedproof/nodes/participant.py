@@ -130,7 +130,7 @@ class Participant:
         # In the same round another attempt is one more mask and fresh shares of the same update, if the last did not
         # get in: it was not sent, for what is sent is saved, or it was rejected, and then no worker sums its shares.
         again = before == [task.task_id, round_number] and not self._is_in(task, round_number)
-        if before is not None and not again and not self._failed(before):
+        if before is not None and not again and not self.federation.round_failed(*before):
             raise StateError(
                 f"this model was trained on in task {before[0]}, round {before[1]}: two sums over one model whose "
                 "members differ would show the update"
@@ -143,9 +143,6 @@ class Participant:
     def _is_in(self, task: TaskInfo, round_number: int) -> bool:
         updates = self.federation.updates(task.task_id, round_number)
         return any(update.participant == self.account.address for update in updates)
-
-    def _failed(self, before: list[int]) -> bool:
-        return self.federation.round_failed(*before)
 
     def _published(self, task: TaskInfo) -> int:
         """Submissions of this participant in a task, as the chain has them."""
@@ -177,8 +174,8 @@ class Participant:
         forget(self.state, f"submit/{task.task_id}/{round_number - 1}")
         if made:
             return Submitted(made[0][0], receipt, made[0][1])
-        mine = (each for each in self.federation.updates(task.task_id, round_number))
-        update = next((each for each in mine if each.participant == self.account.address), None)
+        updates = self.federation.updates(task.task_id, round_number)
+        update = next((each for each in updates if each.participant == self.account.address), None)
         if update is None:
             forget(self.state, name)  # it was in, and has been rejected
             raise StateError(f"the update of round {round_number} of task {task.task_id} was rejected")
