@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PY_ROOMS := $(wildcard python tests benches)
 RUST_SOURCES := $(shell find src -name '*.rs' 2>/dev/null) Cargo.toml Cargo.lock
 
-.PHONY: demo test check unit setup dev-setup contracts clean
+.PHONY: demo test test-ipfs check unit setup dev-setup contracts clean
 
 demo: setup
 	$(BIN)/fedproof demo
@@ -25,7 +25,11 @@ check: dev-setup
 
 unit: dev-setup
 	cargo test --release --no-default-features
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadgroup
+
+# Builds a real IPFS node from Go modules first, which takes minutes; after that `make test` uses it, too.
+test-ipfs: dev-setup
+	FEDPROOF_BUILD_IPFS=1 $(BIN)/pytest tests/storage/test_ipfs_real.py
 
 # The artifacts are committed, so that only who changes a contract needs this.
 contracts: node_modules/.installed

@@ -19,8 +19,9 @@ from fedproof.app.keyring import Keyring, default_cache
 from fedproof.app.report import Costs
 from fedproof.app.telling import Silent
 from fedproof.app.world import build, create_folder
-from fedproof.data import Schema, capacity_rows, load, split
+from fedproof.data import Schema, capacity_rows, split
 from fedproof.learning.fixed import TrainingSpec
+from fedproof.learning.plan import TrainingPlan
 from fedproof.nodes.params import TIER_TRAINING
 from fedproof.nodes.worker import Worker
 
@@ -34,12 +35,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as base:
         rounds = chosen.repeat + 1
         demo = DemoOptions(folder=Path(base) / "run", rounds=rounds)
-        parts = split(load(demo.data), demo.participants, demo.seed)
+        parts = split(demo.load(), demo.participants, demo.seed)
         rows = capacity_rows(parts.parts)
         schema = Schema.from_public(parts.test, rows)
-        spec = TrainingSpec(rows, schema.columns, mask_count=rounds + 5)
+        plan = TrainingPlan.of(TrainingSpec(rows, schema.columns, mask_count=rounds + 5))
         create_folder(demo.folder)
-        world = build(demo.folder, spec, Keyring(default_cache()), None, Silent())
+        world = build(demo.folder, plan, Keyring(default_cache()), None, Silent())
         costs = Costs()
         try:
             seats = [enter_market(world, k, part, schema, costs, Silent()) for k, part in enumerate(parts.parts, 1)]

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Committee} from "./Committee.sol";
 import {IDatasetRegistry} from "./IDatasetRegistry.sol";
 import {
     Aggregate,
@@ -20,8 +21,10 @@ import {
     TaskView,
     Worker
 } from "./federation/FederationTypes.sol";
+import {Anchor} from "./federation/Anchor.sol";
 import {Head, Heads} from "./federation/Head.sol";
 import {IFederation} from "./federation/IFederation.sol";
+import {ITasks} from "./federation/ITasks.sol";
 import {RoundEquation} from "./federation/RoundEquation.sol";
 import {RoundTranscript} from "./federation/RoundTranscript.sol";
 import {RoundJudge} from "./federation/RoundJudge.sol";
@@ -37,9 +40,10 @@ import {VerifyingKeys} from "./proof/VerifyingKeys.sol";
 /// A round is closed when all enrolled have submitted or its submit window is over, and frozen `freezeBlocks` later;
 /// neither takes a transaction. Before the freeze anyone may prove an update invalid; after it no update is removed, and
 /// any worker may finalize with all of them. Nobody has special powers here: there is no owner, no pause, no upgrade.
+/// What workers owe, and what they say of updates and of each other, is in the federation's `Committee`.
 /// @dev What stays cheap, because it happens for every update: a submission writes two words, both non-zero before. One
 /// is the round's head, the other is the participant's seat, a hash that its owner opens in calldata.
-contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
+contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
     uint8 private constant TRAINING_TIER = 3;
@@ -71,6 +75,7 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
         uint128 enrolBond;
         uint256 escrow;
         bytes32 terms;
+        uint128 workerBond;
         mapping(address worker => bytes32) hpkeKeyHash;
         mapping(address participant => bytes32) seats; // complemented while the bond is gone
         mapping(address participant => Member) members;
@@ -83,6 +88,8 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
     IERC20 public immutable token;
     /// @notice The stateless checks of keys, maskings and rejected updates.
     RoundJudge public immutable judge;
+    /// @notice Bonds of workers, their outputs, complaints about shares, accusations.
+    Committee public immutable committee;
     /// @notice Whether keys made by a single dealer are accepted: for local chains only.
     bool public immutable allowDevelopmentKeys;
     /// @notice Number of tasks; they are numbered from 1.
@@ -99,21 +106,22 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
         registry = registry_;
         token = token_;
         judge = new RoundJudge();
+        committee = new Committee(token_);
         allowDevelopmentKeys = allowDevelopmentKeys_;
     }
 
     /// @notice Opens a task and escrows the rewards of all its rounds.
     /// @param params what the task is
-    /// @param committee the workers: M >= 2t + 1, pairwise different
+    /// @param workers the committee: M >= 2t + 1, pairwise different
     /// @return task the number of the new task
     function openTask(
         TaskParams calldata params,
-        Worker[] calldata committee
+        Worker[] calldata workers
     ) external nonReentrant returns (uint256 task) {
         if (block.number > type(uint32).max) revert Heads.BlockNumberTooLarge(block.number);
         (bytes32 trainingCircuit, bytes32 aggregationCircuit) = judge.checkTask(
             params,
-            committee.length,
+            workers.length,
             allowDevelopmentKeys
         );
 
@@ -125,7 +133,7 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
         t.freezeBlocks = params.freezeBlocks;
         t.minUpdates = params.minUpdates;
         t.maxParticipants = params.maxParticipants;
-        t.workers = uint8(committee.length);
+        t.workers = uint8(workers.length);
         t.aggregationKey = params.aggregationKey;
         t.settleBlocks = params.settleBlocks;
         t.rounds = params.rounds;
@@ -136,9 +144,10 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
         t.openedAt = uint32(block.number);
         t.rewardPerRound = params.rewardPerRound;
         t.enrolBond = params.enrolBond;
-        t.terms = keccak256(abi.encode(params, committee));
-        for (uint256 k = 0; k < committee.length; ++k) {
-            Worker calldata worker = committee[k];
+        t.workerBond = params.workerBond;
+        t.terms = keccak256(abi.encode(msg.sender, params, workers));
+        for (uint256 k = 0; k < workers.length; ++k) {
+            Worker calldata worker = workers[k];
             uint256 size = worker.hpkeKey.length;
             if (size != SHORT_HPKE_KEY && size != LONG_HPKE_KEY) revert BadParameter("hpkeKey");
             if (worker.account == address(0) || t.hpkeKeyHash[worker.account] != 0) revert BadParameter("committee");
@@ -146,14 +155,14 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
         }
         uint256 escrow = uint256(params.rewardPerRound) * params.rounds;
         t.escrow = escrow;
-        emit TaskOpened(task, msg.sender, t.terms, trainingCircuit, aggregationCircuit, params, committee);
+        emit TaskOpened(task, msg.sender, t.terms, trainingCircuit, aggregationCircuit, params, workers);
         _take(escrow);
     }
 
     /// @notice Joins a task with a dataset, and places the bond.
     /// @dev The caller must hold a Tier-3 grant of the dataset. One address enrols once, one dataset is enrolled once.
     /// @param task the task
-    /// @param terms the hash of its parameters and committee that the caller has agreed to
+    /// @param terms the hash of its sponsor, parameters and committee that the caller has agreed to
     /// @param datasetId the dataset
     /// @param maskedDataset C_X' = C_X + Com(m), m at the mask positions
     /// @param mask M with e(C_X' - C_X, [1]_2) = e(M, [tau^d]_2): the difference lies at the mask positions alone
@@ -167,6 +176,10 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
         Task storage t = _tasks[task];
         _requireStage(task, t, Stage.Enrolling);
         if (terms != t.terms) revert OtherTerms(t.terms);
+        if (t.workerBond != 0) {
+            uint256 bonded = committee.bonded(task);
+            if (bonded != t.workers) revert CommitteeNotBonded(bonded);
+        }
         uint256 index = t.enrolled;
         if (index == t.maxParticipants) revert TaskFull();
         if (t.datasets[datasetId] || t.members[msg.sender].enrolled) revert AlreadyEnrolled(datasetId, msg.sender);
@@ -199,12 +212,15 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
     /// carries all that finalizing takes; storage keeps one hash of it.
     /// @param task the task
     /// @param round the round that the update was proven for
+    /// @param anchor a block of the branch on which the round has the model that the update was trained on, or zero (see
+    /// Anchor): an update of another model would cost its bond
     /// @param seat opens the caller's seat: what it enrolled with, and the digest of its last update, zero before the first
     /// @param submission the update with its proof
     /// @param shareCommitments Com(R_1) .. Com(R_t)
     function submitUpdate(
         uint256 task,
         uint256 round,
+        uint256 anchor,
         Seat calldata seat,
         Submission calldata submission,
         BN254.G1[] calldata shareCommitments
@@ -215,9 +231,10 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
         assembly ("memory-safe") {
             offset := shareCommitments.offset
         }
-        _requireLayout(offset, 25 * 32, shareCommitments.length * 64);
+        _requireLayout(offset, 26 * 32, shareCommitments.length * 64);
         if (head.phase() != Heads.RUNNING || block.number >= head.deadline()) revert WrongStage(_stage(t));
         if (round != head.round()) revert WrongRound(head.round());
+        Anchor.requireSeen(anchor);
         uint256 bit = seat.index < Heads.MAX_PARTICIPANTS ? 1 << seat.index : 0;
         if (head.pending() & bit == 0) revert NothingDue(seat.index);
         if (shareCommitments.length != head.threshold()) {
@@ -256,24 +273,30 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
         Task storage t = _tasks[task];
         Head head = t.head;
         _requireLayout(0, 26 * 32, 0);
-        if (head.phase() != Heads.RUNNING) revert WrongStage(_stage(t));
-        if (block.number >= head.freezeAt()) revert AlreadyFrozen(head.freezeAt());
+        _requireUnfrozen(t, head);
         _requireStanding(t, standing);
-        uint256 bit = update.index < t.enrolled ? 1 << update.index : 0;
-        if (bit == 0 || head.pending() & bit != 0) revert NotAccepted(update.index);
+        uint256 bit = _requireAccepted(t, head, update.index);
         _requireOpening(t, update, RoundTranscript.digest(task, head.round(), update));
 
         if (!judge.isInvalid(address(this), t.trainingKey, task, head.round(), standing.model, update)) {
             revert UpdateIsValid(update.participant);
         }
+        _remove(task, t, head, bit, update.participant);
+    }
 
-        // The round is no longer complete. Who has no bond cannot open its seat.
-        if (block.number < head.deadline()) head = head.withFreezeAt(head.deadline() + t.freezeBlocks);
-        t.head = head.withPending(head.pending() | bit);
-        t.members[update.participant].bonded = false;
-        t.seats[update.participant] = ~t.seats[update.participant];
-        emit UpdateRejected(task, head.round(), update.participant, msg.sender, head.freezeAt());
-        _pay(msg.sender, t.enrolBond);
+    /// @notice Removes an update whose sealed shares the committee found wanting: all that `rejectUpdate` does, on the word
+    /// of t + 1 workers in the place of a proof. The bond goes to the committee's contract, which alone may call this.
+    /// @param task the task, before the freeze of the update's round
+    /// @param participant whose update
+    /// @param seat its seat, as the committee's contract has seen it opened with that update
+    function removeUpdate(uint256 task, address participant, bytes32 seat) external nonReentrant {
+        if (msg.sender != address(committee)) revert NotAllowed(msg.sender);
+        Task storage t = _tasks[task];
+        Head head = t.head;
+        _requireUnfrozen(t, head);
+        uint256 bit = _requireAccepted(t, head, t.members[participant].index);
+        if (seat == 0 || t.seats[participant] != seat) revert WrongOpening(participant);
+        _remove(task, t, head, bit, participant);
     }
 
     /// @notice Places a new bond after a rejection, so that the caller may submit again.
@@ -446,20 +469,10 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
         _pay(t.sponsor, amount);
     }
 
-    /// @notice Names the blob with the weights that a round made, should the leader's be lost or wrong.
-    /// @param task the task; the caller is one of its workers
-    /// @param round the round that made the model
-    /// @param contentId the blob; whoever loads it compares it with the model's commitment
-    function announceModel(uint256 task, uint256 round, bytes32 contentId) external {
-        Task storage t = _tasks[task];
-        if (t.hpkeKeyHash[msg.sender] == 0) revert NotAllowed(msg.sender);
-        if (round == 0 || round > t.head.round()) revert WrongRound(t.head.round());
-        emit ModelAnnounced(task, round, msg.sender, contentId);
-    }
-
     /// @notice What a task is and where it stands.
     function taskOf(uint256 task) external view returns (TaskView memory) {
         Task storage t = _tasks[task];
+        Head head = t.head;
         return
             TaskView({
                 stage: _stage(t),
@@ -472,7 +485,7 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
                 rounds: t.rounds,
                 maskCount: t.maskCount,
                 retries: t.retries,
-                threshold: uint8(t.head.threshold()),
+                threshold: uint8(head.threshold()),
                 workers: t.workers,
                 minUpdates: t.minUpdates,
                 maxParticipants: t.maxParticipants,
@@ -482,7 +495,9 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
                 settleBlocks: t.settleBlocks,
                 rewardPerRound: t.rewardPerRound,
                 enrolBond: t.enrolBond,
-                escrow: t.escrow
+                escrow: t.escrow,
+                workerBond: t.workerBond,
+                endedAt: head.phase() == Heads.ENDED ? uint64(head.deadline()) : 0
             });
     }
 
@@ -565,6 +580,28 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
         if (t.standing != RoundTranscript.standingHash(model, history)) revert WrongStanding();
     }
 
+    function _requireUnfrozen(Task storage t, Head head) private view {
+        if (head.phase() != Heads.RUNNING) revert WrongStage(_stage(t));
+        if (block.number >= head.freezeAt()) revert AlreadyFrozen(head.freezeAt());
+    }
+
+    /// @dev The bit of an enrolment whose update is in.
+    function _requireAccepted(Task storage t, Head head, uint256 index) private view returns (uint256 bit) {
+        bit = index < t.enrolled ? 1 << index : 0;
+        if (bit == 0 || head.pending() & bit != 0) revert NotAccepted(index);
+    }
+
+    /// @dev Takes an accepted update out of the round that runs; its bond goes to the caller.
+    function _remove(uint256 task, Task storage t, Head head, uint256 bit, address participant) private {
+        // The round is no longer complete. Who has no bond cannot open its seat.
+        if (block.number < head.deadline()) head = head.withFreezeAt(head.deadline() + t.freezeBlocks);
+        t.head = head.withPending(head.pending() | bit);
+        t.members[participant].bonded = false;
+        t.seats[participant] = ~t.seats[participant];
+        emit UpdateRejected(task, head.round(), participant, msg.sender, head.freezeAt());
+        _pay(msg.sender, t.enrolBond);
+    }
+
     function _requireOpening(Task storage t, SealedUpdate calldata update, bytes32 digest) private view {
         address participant = update.participant;
         bytes32 seat = RoundTranscript.seatHash(update.index, participant, update.rows, update.maskedDataset, digest);
@@ -579,7 +616,7 @@ contract Federation is IFederation, PairingGuard, ReentrancyGuardTransient {
     }
 
     function _end(uint256 task, Task storage t, Head head, Ending ending) private {
-        t.head = head.ended();
+        t.head = head.ended(block.number);
         emit TaskEnded(task, ending);
     }
 

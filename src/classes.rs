@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use pyo3::exceptions::PyValueError;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict};
@@ -18,6 +19,38 @@ use crate::sparse::Rows;
 use crate::vectors::{I32Vec, I64Vec};
 
 type Bytes = Cow<'static, [u8]>;
+
+/// The content of a file: `bytes` as they are, or a copy of any other buffer, such as a mapped file or a part of one.
+///
+/// A copy, because who else holds such a buffer could change it, or cut its file, while it is read.
+enum Content {
+    Bytes(PyBackedBytes),
+    Copy(Vec<u8>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Content {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(bytes) = object.extract::<PyBackedBytes>() {
+            return Ok(Self::Bytes(bytes));
+        }
+        let buffer = PyBuffer::<u8>::get(&object)
+            .map_err(|_| PyTypeError::new_err("expected bytes, or another buffer of bytes"))?;
+        buffer.to_vec(object.py()).map(Self::Copy)
+    }
+}
+
+impl std::ops::Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Copy(copy) => copy,
+        }
+    }
+}
 
 /// Powers of tau for KZG.
 #[pyclass(frozen, module = "fedproof._core")]
@@ -61,7 +94,7 @@ impl Srs {
 
     #[staticmethod]
     #[pyo3(signature = (data, check=true))]
-    fn from_bytes(py: Python<'_>, data: PyBackedBytes, check: bool) -> PyResult<Self> {
+    fn from_bytes(py: Python<'_>, data: Content, check: bool) -> PyResult<Self> {
         run(py, || Powers::from_bytes(&data, check).map(Srs))
     }
 }
@@ -223,7 +256,7 @@ impl ProvingKey {
 
     #[staticmethod]
     #[pyo3(signature = (data, check=false))]
-    fn from_bytes(py: Python<'_>, data: PyBackedBytes, check: bool) -> PyResult<Self> {
+    fn from_bytes(py: Python<'_>, data: Content, check: bool) -> PyResult<Self> {
         run(py, || Key::from_bytes(&data, check).map(ProvingKey))
     }
 }

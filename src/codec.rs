@@ -10,6 +10,9 @@ use crate::points::{
     G2_BYTES,
 };
 
+/// Points of a sparse list that one thread decodes at a time; a multiple of 8.
+const BLOCK: usize = 4096;
+
 /// A cursor that never allocates more than the bytes at hand justify.
 pub struct Reader<'a> {
     rest: &'a [u8],
@@ -88,28 +91,40 @@ impl<'a> Reader<'a> {
     /// A bitmap of the points that are not at infinity, then those points. The caller has made sure that `length` is
     /// justified by the bytes at hand: a point at infinity takes one bit here, but its full size in memory.
     fn sparse<P: AffineRepr>(&mut self, length: usize, size: usize, decode: fn(&[u8]) -> Result<P>) -> Result<Vec<P>> {
+        let what = self.what;
         let bitmap = self.take(length.div_ceil(8))?;
         let is_set = |i: &usize| bitmap[i / 8] >> (i % 8) & 1 == 1;
         if (length..8 * bitmap.len()).any(|i| is_set(&i)) {
-            return Err(bad(format!("the {} marks points beyond its wires", self.what)));
+            return Err(bad(format!("the {what} marks points beyond its wires")));
         }
-        let present: Vec<usize> = (0..length).filter(is_set).collect();
-        let bytes = self.items(present.len(), size)?;
-        let points: Vec<P> = bytes
-            .par_chunks_exact(size)
-            .with_min_len(256)
-            .map(decode)
-            .collect::<Result<_>>()?;
-        if points.iter().any(AffineRepr::is_zero) {
-            return Err(bad(format!(
-                "the {} lists a point at infinity as a finite one",
-                self.what
-            )));
+        let blocks: Vec<&[u8]> = bitmap.chunks(BLOCK / 8).collect();
+        let counts = blocks
+            .iter()
+            .map(|block| block.iter().map(|bits| bits.count_ones() as usize).sum::<usize>());
+        let mut starts: Vec<usize> = vec![0];
+        for count in counts {
+            starts.push(starts[starts.len() - 1] + count);
         }
+        let bytes = self.items(starts[blocks.len()], size)?;
         let mut all = vec![P::zero(); length];
-        for (slot, point) in present.into_iter().zip(points) {
-            all[slot] = point;
-        }
+        all.par_chunks_mut(BLOCK)
+            .zip(blocks)
+            .zip(&starts)
+            .try_for_each(|((slots, bits), start)| {
+                let mut points = bytes[start * size..].chunks_exact(size);
+                for (i, slot) in slots.iter_mut().enumerate() {
+                    if bits[i / 8] >> (i % 8) & 1 == 0 {
+                        continue;
+                    }
+                    // the counts above are of the same bits, so that there is a point for each
+                    let Some(point) = points.next() else { break };
+                    *slot = decode(point)?;
+                    if slot.is_zero() {
+                        return Err(bad(format!("the {what} lists a point at infinity as a finite one")));
+                    }
+                }
+                Ok(())
+            })?;
         Ok(all)
     }
 

@@ -1,4 +1,4 @@
-//! What turns the unmodified Groth16 setup and prover into ones with a committed segment (protocol, section 3).
+//! What turns arkworks' Groth16 setup into one with a committed segment (protocol, section 3).
 //!
 //! The instance wires are `[1 | x | c]` and gamma is 1. The verifier never sees `c`: the points of `c` are published
 //! only over eta, and the prover sends their sum `D`.
@@ -62,7 +62,8 @@ impl R1CSToQAP for CommittedReduction {
         ))
     }
 
-    /// The quotient h; with zero inputs libsnark's own code adds no row.
+    /// The quotient h; with zero inputs libsnark's own code adds no row. Our prover has its own (`groth16.rs`), which tests
+    /// hold against arkworks' with this one.
     fn witness_map_from_matrices<F: PrimeField, D: EvaluationDomain<F>>(
         matrices: &[Matrix<F>],
         _num_inputs: usize,

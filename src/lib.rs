@@ -10,6 +10,7 @@ mod field;
 mod groth16;
 mod keyfile;
 mod kzg;
+mod msm;
 mod points;
 mod poly;
 mod poseidon;
@@ -48,6 +49,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(points::g1_mul, module)?)?;
     module.add_function(wrap_pyfunction!(points::g1_neg, module)?)?;
     module.add_function(wrap_pyfunction!(points::g1_msm, module)?)?;
+    module.add_function(wrap_pyfunction!(points::g1_multiples, module)?)?;
+    module.add_function(wrap_pyfunction!(points::g2_multiples, module)?)?;
     module.add_function(wrap_pyfunction!(points::g1_generator, module)?)?;
     module.add_function(wrap_pyfunction!(points::g2_generator, module)?)?;
     module.add_function(wrap_pyfunction!(points::g1_check, module)?)?;

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use ark_bn254::{Fq, Fq2, Fr, G1Affine, G1Projective, G2Affine};
-use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
+use ark_bn254::{Fq, Fq2, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
+use ark_ec::{AffineRepr, CurveGroup, PrimeGroup, ScalarMul};
 use ark_ff::{PrimeField, Zero};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::error::{bad, run, Result};
 use crate::field::{limbs_from_be, limbs_to_be, FrOne, FrVec};
+use crate::msm::sum_of_multiples;
 
 pub const G1_BYTES: usize = 64;
 pub const G2_BYTES: usize = 128;
@@ -125,6 +126,24 @@ pub fn g1_neg(py: Python<'_>, p: PyBackedBytes) -> PyResult<Cow<'static, [u8]>> 
     run(py, || Ok(owned(&g1_encode(&-g1_decode(&p)?))))
 }
 
+/// The generator of G1 times each scalar, as consecutive points.
+#[pyfunction]
+pub fn g1_multiples(py: Python<'_>, scalars: FrVec) -> PyResult<Cow<'static, [u8]>> {
+    run(py, || {
+        let points = G1Projective::generator().batch_mul(&scalars.0);
+        Ok(Cow::Owned(points.iter().flat_map(g1_encode).collect()))
+    })
+}
+
+/// The generator of G2 times each scalar, as consecutive points.
+#[pyfunction]
+pub fn g2_multiples(py: Python<'_>, scalars: FrVec) -> PyResult<Cow<'static, [u8]>> {
+    run(py, || {
+        let points = G2Projective::generator().batch_mul(&scalars.0);
+        Ok(Cow::Owned(points.iter().flat_map(g2_encode).collect()))
+    })
+}
+
 /// `sum k_i * p_i` over consecutive 64-byte points.
 #[pyfunction]
 pub fn g1_msm(py: Python<'_>, points: PyBackedBytes, scalars: FrVec) -> PyResult<Cow<'static, [u8]>> {
@@ -136,9 +155,10 @@ pub fn g1_msm(py: Python<'_>, points: PyBackedBytes, scalars: FrVec) -> PyResult
 
 /// `sum k_i * p_i`; the lengths must agree.
 pub fn msm(points: &[G1Affine], scalars: &[Fr]) -> Result<G1Affine> {
-    G1Projective::msm(points, scalars)
-        .map(CurveGroup::into_affine)
-        .map_err(|_| bad(format!("{} points but {} scalars", points.len(), scalars.len())))
+    if points.len() != scalars.len() {
+        return Err(bad(format!("{} points but {} scalars", points.len(), scalars.len())));
+    }
+    Ok(sum_of_multiples(points, scalars).into_affine())
 }
 
 /// The standard generator (1, 2).

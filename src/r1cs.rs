@@ -4,8 +4,6 @@ use std::collections::HashMap;
 
 use ark_bn254::Fr;
 use ark_ff::{One, Zero};
-use ark_relations::utils::matrix::Matrix;
-use rayon::prelude::*;
 use sha3::{Digest, Keccak256};
 
 use crate::codec::{put_count, put_u32s, Reader};
@@ -115,6 +113,12 @@ impl System {
 
     /// The first row that z does not satisfy. Refuses a z of another length or without its leading 1.
     pub fn first_unsatisfied(&self, z: &[Fr]) -> Result<Option<usize>> {
+        let [a, b, c] = self.products(z)?;
+        Ok((0..a.len()).find(|&i| a[i] * b[i] != c[i]))
+    }
+
+    /// A z, B z and C z. Refuses a z of another length or without its leading 1.
+    pub fn products(&self, z: &[Fr]) -> Result<[Vec<Fr>; 3]> {
         if z.len() != self.shape.wires {
             return Err(bad(format!(
                 "the circuit has {} wires, the assignment {}",
@@ -125,9 +129,7 @@ impl System {
         if !z[0].is_one() {
             return Err(bad("wire 0 is the constant 1, the assignment has another value"));
         }
-        let [a, b, c] = &self.matrices;
-        let (a, b, c) = (a.apply(&self.pool, z), b.apply(&self.pool, z), c.apply(&self.pool, z));
-        Ok((0..a.len()).find(|&i| a[i] * b[i] != c[i]))
+        Ok([0, 1, 2].map(|m: usize| self.matrices[m].apply(&self.pool, z)))
     }
 
     /// Row i of a matrix as (coefficient, wire).
@@ -141,17 +143,6 @@ impl System {
             .row(row)
             .map(|(col, id)| (value(id), col as usize))
             .collect()
-    }
-
-    /// The three matrices in the form arkworks' prover reads.
-    pub fn ark_matrices(&self) -> Vec<Matrix<Fr>> {
-        let matrix = |m| {
-            (0..self.constraints())
-                .into_par_iter()
-                .map(|row| self.entries(m, row))
-                .collect()
-        };
-        (0..3).map(matrix).collect()
     }
 
     pub fn to_bytes(&self) -> &[u8] {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -19,13 +19,31 @@ def _needs_anvil(item: pytest.Item) -> bool:
     return bool(_ANVIL_FIXTURES & set(getattr(item, "fixturenames", ())))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what needs anvil, and keeps it on one worker: it is one process with one chain."""
+def _lane(item: pytest.Item) -> str | None:
+    """Which tests of a parallel run stay together, so that what is dear is made once: None for those that need not."""
+    if item.get_closest_marker("xdist_group") is not None:
+        return None
+    if _needs_anvil(item):
+        return "anvil"  # it is one process with one chain
+    if "arena" in getattr(item, "fixturenames", ()) and not item.nodeid.startswith("tests/contracts/"):
+        return "arena"
+    return item.nodeid.partition("::")[0] if item.get_closest_marker("slow") is not None else None
+
+
+# around the others' hooks, because the one of xdist reads the groups
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Marks what needs anvil, and groups what shares fixtures."""
     for item in items:
+        lane = _lane(item)
+        if lane is not None:
+            item.add_marker(pytest.mark.xdist_group(lane))
         if _needs_anvil(item):
             item.add_marker(pytest.mark.anvil)
-            item.add_marker(pytest.mark.xdist_group("anvil"))
+    yield
+    grouped = [item for item in items if item.get_closest_marker("xdist_group") is not None]
+    if getattr(config.option, "loadgroup", False) and not all("@" in item.nodeid for item in grouped):
+        raise pytest.UsageError("this pytest-xdist puts no groups together under this pytest: see pyproject.toml")
 
 
 @pytest.fixture(scope="session")

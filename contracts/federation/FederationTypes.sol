@@ -25,7 +25,8 @@ struct TaskParams {
     uint32 freezeBlocks; // from close to freeze: the time to reject
     uint32 settleBlocks; // so long after it stood still anyone may end a task
     uint128 rewardPerRound; // shared by rows; escrowed for all rounds at opening
-    uint128 enrolBond; // of each participant
+    uint128 enrolBond; // of each participant, and of each complaint
+    uint128 workerBond; // of each worker, placed before anyone enrols; 0 for none
 }
 
 /// @notice A member of the committee.
@@ -126,7 +127,7 @@ struct TaskView {
     address sponsor;
     address trainingKey;
     address aggregationKey;
-    bytes32 terms; // keccak256(abi.encode(TaskParams, Worker[]))
+    bytes32 terms; // keccak256(abi.encode(sponsor, TaskParams, Worker[]))
     bytes32 standing; // the hash that `Standing` opens
     uint32 classId;
     uint16 rounds;
@@ -143,12 +144,14 @@ struct TaskView {
     uint128 rewardPerRound;
     uint128 enrolBond;
     uint256 escrow; // rewards not paid out yet
+    uint128 workerBond;
+    uint64 endedAt; // block of its end, 0 before
 }
 
 /// @notice Where a round stands.
 struct RoundView {
     uint16 round; // counts retried rounds too
     uint256 accepted; // bit i: the update of enrolment i is in
-    uint64 deadline; // first block in which nothing can be submitted
+    uint64 deadline; // first block in which nothing can be submitted; of an ended task the block of its end
     uint64 freezeAt; // first block in which nothing can be rejected
 }

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 /// @dev The one word of a task that changes with every update, so that a submission reads and writes it once:
-/// bits 0-159 the enrolments whose update is not in, 160-175 the round, 176-207 the block of the deadline, 208-239 the
+/// bits 0-159 the enrolments whose update is not in, 160-175 the round, 176-207 the block of the deadline (once ended, of the end), 208-239 the
 /// block of the freeze, 240-247 the threshold t, 248-255 the phase.
 type Head is uint256;
 
@@ -73,8 +73,12 @@ library Heads {
         return Head.wrap((Head.unwrap(head) & ~(uint256(type(uint32).max) << 208)) | (freezeAt_ << 208));
     }
 
-    function ended(Head head) internal pure returns (Head) {
-        return Head.wrap(((Head.unwrap(head) << 8) >> 8) | (ENDED << 248));
+    /// @dev The block of the end takes the deadline's place, so that ending writes one word. A block number that does
+    /// not fit is cut down and not refused: a task must be able to end, and no wait is longer for it.
+    function ended(Head head, uint256 block_) internal pure returns (Head) {
+        if (block_ > type(uint32).max) block_ = type(uint32).max;
+        uint256 rest = Head.unwrap(head) & ~((uint256(type(uint8).max) << 248) | (uint256(type(uint32).max) << 176));
+        return Head.wrap(rest | (ENDED << 248) | (block_ << 176));
     }
 
     /// @dev A bitmap with the bits of all enrolments set.

@@ -6,7 +6,8 @@ import {Ending, Stage, Submission, TaskParams, Worker} from "./FederationTypes.s
 
 /// @title What the federation tells the world: its events and the names of its refusals
 interface IFederation {
-    /// @notice A sponsor has opened a task. Whoever enrols names `terms`, the hash of the parameters and the committee.
+    /// @notice A sponsor has opened a task. Whoever enrols or places a bond names `terms`, the hash of
+    /// the sponsor, the parameters and the committee.
     event TaskOpened(
         uint256 indexed task,
         address indexed sponsor,
@@ -42,7 +43,8 @@ interface IFederation {
     /// @notice The last missing update is in: the round is closed and freezes at `freezeAt`.
     event RoundFull(uint256 indexed task, uint256 indexed round, uint256 freezeAt);
 
-    /// @notice An update was proven invalid. Its bond went to `by`; the round now freezes at `freezeAt`.
+    /// @notice An update was proven invalid, or removed by the committee. Its bond went to `by`, who proved it or is the
+    /// contract of the committee; the round now freezes at `freezeAt`.
     event UpdateRejected(
         uint256 indexed task,
         uint256 indexed round,
@@ -67,9 +69,6 @@ interface IFederation {
 
     /// @notice A frozen round that nobody finalized is settled all the same: its participants are paid.
     event RoundStalled(uint256 indexed task, uint256 indexed round, uint256 totalRows, uint256 accepted);
-
-    /// @notice A worker says which blob holds the weights of the model that a round made, should the leader's be lost.
-    event ModelAnnounced(uint256 indexed task, uint256 indexed round, address indexed worker, bytes32 contentId);
 
     /// @notice A task has ended, and why.
     event TaskEnded(uint256 indexed task, Ending ending);
@@ -102,6 +101,8 @@ interface IFederation {
     error WrongDataset(uint256 datasetId);
     /// @notice The dataset or the participant is enrolled in this task already.
     error AlreadyEnrolled(uint256 datasetId, address participant);
+    /// @notice A worker has not placed its bond yet: nobody joins a committee that cannot be slashed.
+    error CommitteeNotBonded(uint256 bonded);
     /// @notice All places of the task are taken.
     error TaskFull();
     /// @notice The masked dataset is not the listed one plus masks alone.
@@ -110,6 +111,8 @@ interface IFederation {
     error TooFewParticipants(uint256 enrolled);
     /// @notice The call is about another round than the one that runs.
     error WrongRound(uint256 running);
+    /// @notice The sender has seen another block of this number, or it is too long ago: look again, and sign anew.
+    error WrongAnchor(uint256 number);
     /// @notice This participant's update of the round is in already, or the participant is not enrolled.
     error NothingDue(uint256 index);
     /// @notice The calldata is longer or shorter than its contents, or not in the standard layout.

@@ -11,7 +11,8 @@ import {IFederation} from "./IFederation.sol";
 library TaskRules {
     uint256 internal constant MAX_WORKERS = 64;
     uint256 internal constant MAX_ROUNDS = 1024; // bounds the loops of claim and refund
-    uint256 internal constant MAX_BLOCKS = type(uint24).max; // keeps a round's block numbers within its word
+    uint256 internal constant MAX_BLOCKS = 2 ** 20; // half a year of 15 seconds: nobody's bond is held for longer by a window
+    uint256 internal constant MIN_FREEZE_BLOCKS = 5; // a block for each window of a complaint
     /// @dev So many updates fit in one finalizing transaction under the cap of 2^24 gas (EIP-7825).
     uint256 internal constant MAX_PARTICIPANTS = Heads.MAX_PARTICIPANTS;
 
@@ -35,6 +36,7 @@ library TaskRules {
         }
         _checkBlocks(params.submitBlocks, "submitBlocks");
         _checkBlocks(params.freezeBlocks, "freezeBlocks");
+        if (params.freezeBlocks < MIN_FREEZE_BLOCKS) revert IFederation.BadParameter("freezeBlocks");
         _checkBlocks(params.settleBlocks, "settleBlocks");
     }
 

@@ -10,6 +10,7 @@ from typing import TypeAlias, TypedDict, final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Buffer
 
 __all__ = [
     "MODULUS",
@@ -40,9 +41,11 @@ __all__ = [
     "g1_generator",
     "g1_msm",
     "g1_mul",
+    "g1_multiples",
     "g1_neg",
     "g2_check",
     "g2_generator",
+    "g2_multiples",
     "groth16_verify",
     "keccak256",
     "poly_divide_linear",
@@ -137,6 +140,12 @@ def g1_neg(p: bytes) -> bytes:
 def g1_msm(points: bytes, scalars: _FrArray) -> bytes:
     """Sum of k_i * p_i over consecutive 64-byte points."""
 
+def g1_multiples(scalars: _FrArray) -> bytes:
+    """The generator of G1 times each scalar, 64 bytes each."""
+
+def g2_multiples(scalars: _FrArray) -> bytes:
+    """The generator of G2 times each scalar, 128 bytes each."""
+
 def g1_generator() -> bytes:
     """The generator (1, 2)."""
 
@@ -186,7 +195,7 @@ class Srs:
     def to_bytes(self) -> bytes:
         """The powers file."""
     @staticmethod
-    def from_bytes(data: bytes, check: bool = True) -> Srs:
+    def from_bytes(data: Buffer, check: bool = True) -> Srs:
         """Reads a powers file; with check, every point and that all are powers of one tau."""
 
 @final
@@ -261,8 +270,11 @@ class ProvingKey:
     def to_bytes(self) -> bytes:
         """The key file."""
     @staticmethod
-    def from_bytes(data: bytes, check: bool = False) -> ProvingKey:
-        """Reads a key file; with check, tests every point for curve and subgroup."""
+    def from_bytes(data: Buffer, check: bool = False) -> ProvingKey:
+        """Reads a key file from bytes, or a copy of any other buffer, such as a mapped file.
+
+        Without check, no point is tested for curve and subgroup: that is for a file whose digest was checked.
+        """
 
 def groth16_verify(vk: _VerifyingKey, public: _FrArray, proof: bytes, d: bytes | None) -> bool:
     """Whether proof (and D) is valid; ValueError on malformed points and on keys whose gamma, delta, eta coincide."""

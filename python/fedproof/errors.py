@@ -1,12 +1,14 @@
 """The one tree of exceptions of fedproof, each branch with its process exit code.
 
 FedproofError (1)
+├── UnexpectedError (70)  a mistake of ours, in a node that goes on
 ├── InputError (2)        what the user gave: file, column, option
 ├── ProofError (3)        a proof does not verify, or cannot be made
 ├── SharingError (4)      a share, its commitment or a reconstruction
 ├── SealingError (5)      a ciphertext, key or context
 ├── LedgerError (6)       the chain refuses, fails or is unreachable
 │   └── ContractRejected  a contract reverted with a named custom error
+│       └── RevertedError a mined transaction failed, and nobody says why
 ├── StorageError (7)      a blob is missing or is not what its id says
 ├── KeyFileError (8)      a proving or verifying key is not the circuit's; a node's own keys do not open
 ├── StateError (9)        a node's saved state forbids the action
@@ -18,6 +20,22 @@ class FedproofError(Exception):
     """Base of every error that fedproof raises on purpose. `exit_code` is what the command returns."""
 
     exit_code: int = 1
+
+
+class UnexpectedError(FedproofError):
+    """Something that nobody thought of, as when a stranger's document or a node's answer is odd in a new way. A node
+    goes on with what else it has to do. The message has no value in it, for values may be secret."""
+
+    exit_code = 70
+
+    @classmethod
+    def of(cls, error: Exception) -> "UnexpectedError":
+        """The kind of an exception and its place."""
+        where = error.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        place = f"{where.tb_frame.f_code.co_filename.rpartition('/')[2]}:{where.tb_lineno}" if where else "?"
+        return cls(f"internal error ({type(error).__name__} at {place}); please report it")
 
 
 class InputError(FedproofError):
@@ -60,6 +78,14 @@ class ContractRejected(LedgerError):  # noqa: N818  # reads as what happened, wh
         super().__init__(f"{where + ': ' if where else ''}the contract rejected the call: {name}({detail})")
 
 
+class RevertedError(ContractRejected):
+    """A mined transaction failed, and the reason cannot be read: it ran out of gas, or the node does not tell."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__("failed")
+        self.args = (f"{where} failed: {why}",)
+
+
 class StorageError(FedproofError):
     """A blob is missing, truncated, or not what its content id says."""
 
@@ -76,6 +102,10 @@ class StateError(FedproofError):
     """Saved state forbids the action, such as a second sum over one model."""
 
     exit_code = 9
+
+
+class PendingError(StateError):
+    """What is asked for is not there yet, and others bring it: to wait is all there is to do."""
 
 
 class AuditError(FedproofError):

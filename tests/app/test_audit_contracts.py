@@ -13,10 +13,12 @@ import pytest
 
 from fedproof.app import audit
 from fedproof.app.audit import audit_run
-from fedproof.app.audit_run import check_code
+from fedproof.app.audit_run import check_code, check_committee
 from fedproof.app.telling import Silent
 from fedproof.errors import AuditError
 from fedproof.ledger import Account, Chain, load_artifact
+from fedproof.ledger.committee import Committee
+from fedproof.ledger.federation import Federation
 from tests.app.runs import FinishedRun, replayed
 
 pytestmark = pytest.mark.slow
@@ -127,6 +129,32 @@ def test_refuses_a_federation_that_pays_in_another_token(
     token = cheater.made("AccessToken", 10**30)
     made = cheater.made("Federation", cheater.at["DatasetRegistry"], token[0], True)
     refused(cheater, tmp_path, monkeypatch, {"Federation": made}, "use another token than the manifest")
+
+
+def test_refuses_the_committee_of_another_federation(cheater: Cheater) -> None:
+    federation = Federation.at(cheater.chain, cheater.at["Federation"])
+    check_committee(federation)
+    address, _ = cheater.made("Committee", cheater.at["AccessToken"])
+    federation.committee = Committee(federation, cheater.chain.contract_at("Committee", address))
+    with pytest.raises(AuditError, match="is of another federation"):
+        check_committee(federation)
+
+
+def test_refuses_a_committee_with_another_token(cheater: Cheater) -> None:
+    federation = Federation.at(cheater.chain, cheater.at["Federation"])
+    federation.token = cheater.chain.contract_at("AccessToken", cheater.made("AccessToken", 1)[0])
+    with pytest.raises(AuditError, match="is of another token"):
+        check_committee(federation)
+
+
+@pytest.mark.parametrize("change", [b"", b"\0"], ids=["a bit", "a byte more"])
+def test_refuses_a_committee_of_other_code(cheater: Cheater, monkeypatch: pytest.MonkeyPatch, change: bytes) -> None:
+    federation = Federation.at(cheater.chain, cheater.at["Federation"])
+    code = cheater.chain.code_at(federation.committee.address)
+    other = code + change if change else code[:-1] + bytes([code[-1] ^ 1])
+    monkeypatch.setattr(cheater.chain, "code_at", lambda _: other)
+    with pytest.raises(AuditError, match="is not the Committee that this package ships"):
+        check_committee(federation)
 
 
 def test_refuses_a_registry_over_another_vault(

@@ -35,7 +35,7 @@ def opposite(point: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def made(run: FinishedRun) -> Made:
-    """Spec, powers and keys of the run's task."""
+    """Plan, powers and keys of the run's task."""
     chain, at = run.chain, {name: address for name, (address, _) in run.manifest.contracts.items()}
     market = Marketplace.at(chain, Addresses(*(at[name] for name in CONTRACTS[:-1])))  # type: ignore[arg-type]
     task = Federation.at(chain, at["Federation"]).task_info(run.manifest.task)
@@ -48,7 +48,7 @@ def made(run: FinishedRun) -> Made:
         "training": market.verifying_key(task.params.training_key),
         "aggregation": market.verifying_key(task.params.aggregation_key),
     }
-    return description.spec, _core.Srs.from_bytes(store.get(description.srs)), keys
+    return description.plan, _core.Srs.from_bytes(store.get(description.srs)), keys
 
 
 Change = Callable[[dict[str, VerifyingKey]], dict[str, Any]]
@@ -110,16 +110,16 @@ def test_passes_honest_keys(made: Made) -> None:
 
 @pytest.mark.parametrize("what", FORGERIES)
 def test_refuses_a_key_when(made: Made, what: str) -> None:
-    spec, srs, keys = made
+    plan, srs, keys = made
     name, change, match = FORGERIES[what]
     with pytest.raises(AuditError, match=match):
-        check_keys(spec, srs, keys | {name: replace(keys[name], **change(keys))})
+        check_keys(plan, srs, keys | {name: replace(keys[name], **change(keys))})
 
 
 def test_refuses_too_few_powers(made: Made) -> None:
-    spec, srs, _ = made
+    plan, srs, _ = made
     with pytest.raises(AuditError, match="too few"):
-        check_powers(replace(spec, mask_count=spec.mask_count + 1), srs)
+        check_powers(replace(plan, mask_count=plan.mask_count + 1), srs)
 
 
 def test_a_blob_of_powers_that_do_not_follow_from_each_other_is_refused(made: Made) -> None:

@@ -81,7 +81,7 @@ def other_models_after(count: int) -> Lie:
 
     def change(model: GlobalModel) -> GlobalModel:
         seen.append(1)
-        return model if len(seen) <= count else GlobalModel(model.weights + 1, model.weight_scale)
+        return model if len(seen) <= count else replace(model, weights=model.weights + 1)
 
     return lambda t: t.answer(GlobalModel, "decode", change)
 

@@ -47,8 +47,8 @@ def spoiled(game: Game, number: int) -> None:
     federation = game.arena.world.federation
     honest = federation.submit_update_call
 
-    def lying(task: Any, update: Update) -> Any:
-        return honest(task, replace(update, proof=replace(update.proof, y=update.proof.y ^ 1)))
+    def lying(task: Any, update: Update, anchor: int) -> Any:
+        return honest(task, replace(update, proof=replace(update.proof, y=update.proof.y ^ 1)), anchor)
 
     federation.submit_update_call = lying  # type: ignore[method-assign]
     try:

@@ -13,6 +13,8 @@ from fedproof import _core
 from fedproof.app import audit_task
 from fedproof.app.audit_market import GrantAuditor
 from fedproof.data import Schema, Table
+from fedproof.data.schema import Target
+from fedproof.learning.architecture import Model
 from fedproof.learning.model import GlobalModel, TaskDescription
 from fedproof.ledger.federation import Stage, TaskInfo
 from fedproof.ledger.marketplace import Marketplace
@@ -39,7 +41,7 @@ def last_worker(**values: Any) -> Callable[[TaskInfo], TaskInfo]:
 
 
 def described(**values: Any) -> Lie:
-    return lambda t: t.answer(TaskDescription, "decode", lambda d: replace(d, spec=replace(d.spec, **values)))
+    return lambda t: t.answer(TaskDescription, "decode", lambda d: replace(d, plan=replace(d.plan, **values)))
 
 
 def model(change: Callable[[GlobalModel], GlobalModel]) -> Lie:
@@ -48,7 +50,11 @@ def model(change: Callable[[GlobalModel], GlobalModel]) -> Lie:
 
 def longer(found: GlobalModel) -> GlobalModel:
     """A zero behind the weights: the same commitment."""
-    return GlobalModel(np.concatenate([found.weights, np.zeros(1, dtype=np.int64)]), found.weight_scale)
+    return replace(
+        found,
+        model=Model.logistic(found.model.widths[0] + 1),
+        weights=np.concatenate([found.weights, np.zeros(1, dtype=np.int64)]),
+    )
 
 
 def another_test_part(change: Callable[[Table], Table]) -> Lie:
@@ -59,6 +65,15 @@ def another_test_part(change: Callable[[Table], Table]) -> Lie:
 TASK: dict[str, tuple[Lie, str]] = {
     "not ended": (lambda t: t.task(lambda task: replace(task, stage=Stage.FROZEN)), "has not ended"),
     "another shape": (described(rows=128), "another shape than its capacity class"),
+    "another plan": (described(epochs=2), "training key is of another circuit"),
+    "a plan that is not the chain's": (
+        with_fitting_terms(params(spec_digest=bytes(32))),
+        "the chain fixed another training plan",
+    ),
+    "a schema of a target": (
+        lambda t: t.answer(Schema, "decode", lambda s: replace(s, classes=(), target=Target("cost", 0.0, 1.0))),
+        "schema has labels of kind target",
+    ),
     "more masks than powers": (described(mask_count=4000), "powers of tau are too few"),
     "other masks": (with_fitting_terms(params(mask_count=add(1))), "another number of masks"),
     "other parameters": (lambda t: t.task(params(submit_blocks=add(1))), "not the hash of what it fixed"),
@@ -69,7 +84,7 @@ TASK: dict[str, tuple[Lie, str]] = {
     "a minimum of one": (with_fitting_terms(params(min_updates=1)), "a sum of one update"),
     "another start model": (with_fitting_terms(params(model=_core.g1_generator())), "start model is not the one"),
     "another scale": (
-        model(lambda m: GlobalModel(m.weights, m.weight_scale * 2)),
+        model(lambda m: replace(m, scales=tuple(2 * s for s in m.scales))),
         "start model has another shape or scale",
     ),
     "a weight more": (model(longer), "start model has another shape or scale"),

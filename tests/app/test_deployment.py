@@ -9,23 +9,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fedproof import _core
-from fedproof.app.deployment import LIMIT, BlobRef, DeploymentFile
-from fedproof.app.joining import check_contracts, join, publish
+from fedproof.app.deployment import LIMIT, STORES, BlobRef, DeploymentFile
+from fedproof.app.joining import check_contracts, checked_mark, join, publish
 from fedproof.app.keyring import Keyring, encode_key_file
 from fedproof.app.telling import Silent
 from fedproof.app.world import World, build, create_folder, make_keys
 from fedproof.errors import FedproofError, InputError, KeyFileError, LedgerError, StorageError
+from fedproof.learning.architecture import Model
+from fedproof.learning.choose import choose_precision
 from fedproof.learning.fixed import TrainingSpec
+from fedproof.learning.plan import TrainingPlan
 from fedproof.ledger import Chain
 from fedproof.nodes.params import Deployment
 from fedproof.storage import BlobStore
+from fedproof.storage.content import content_id
 
 pytestmark = pytest.mark.slow
 
 SPEC = TrainingSpec(32, 2, mask_count=2)
+PLAN = TrainingPlan.of(SPEC)
 
 
 @dataclass
@@ -52,7 +58,7 @@ class Published:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     folder = tmp_path_factory.mktemp("deployment") / "run"
     create_folder(folder)
-    world = build(folder, SPEC, Keyring(None), None, Silent())
+    world = build(folder, PLAN, Keyring(None), None, Silent())
     path = folder / "deployment.json"
     document = publish(world.deployment, world.federation, path)
     found = Published(world, document, path, folder / "public" / "blobs", folder / "cache")
@@ -78,7 +84,7 @@ def test_a_node_joins_from_the_document_alone(published: Published, tmp_path: Pa
     deployment, federation = join(document, published.world.chain, tmp_path / "cache", notice=told.append)
     ours = published.world.deployment
     assert federation.address == published.world.federation.address
-    assert (deployment.spec, deployment.class_id) == (SPEC, ours.class_id)
+    assert (deployment.plan, deployment.class_id) == (PLAN, ours.class_id)
     assert deployment.market.addresses == ours.market.addresses
     assert {name: key.verifying for name, key in deployment.keys.items()} == {
         name: key.verifying for name, key in ours.keys.items()
@@ -104,13 +110,14 @@ def test_a_damaged_cache_is_fetched_again(
     whole = kept.read_bytes()
     kept.write_bytes(damage(whole))
     store = Counting.open(published.blobs)
-    join(published.document, published.world.chain, tmp_path / "cache", store=store)
+    deployment, _ = join(published.document, published.world.chain, tmp_path / "cache", store=store)
+    assert len(dict(deployment.keys)) == 5  # read now
     assert (store.reads, kept.read_bytes()) == (1, whole)
 
 
 def test_the_document_is_public(published: Published) -> None:
     assert set(published.json) == {
-        "version", "chain_id", "contracts", "store", "class_id", "spec", "powers", "keys",
+        "version", "chain_id", "contracts", "store", "class_id", "plan", "powers", "keys",
     }  # fmt: skip
 
 
@@ -163,7 +170,7 @@ def test_every_field_of_a_wrong_kind_is_refused_by_its_name(published: Published
             DeploymentFile.decode(changed(document, path, WRONG[wrong]))
         line = str(caught.value)
         assert "\n" not in line
-        assert path[-1] in line or wrong == "an odd table"
+        assert path[-1] in line or wrong == "an odd table" or "deployment: plan: " in line
         assert line.startswith("deployment: ")
 
 
@@ -183,8 +190,8 @@ def test_what_is_no_document_is_refused(published: Published, tmp_path: Path) ->
 
 
 def test_another_version_is_named(published: Published) -> None:
-    with pytest.raises(InputError, match="version 2; this build knows version 1"):
-        DeploymentFile.decode(changed(published.json, ("version",), lambda _: 2))
+    with pytest.raises(InputError, match="version 1; this build knows version 2: ask who runs the federation"):
+        DeploymentFile.decode(changed(published.json, ("version",), lambda _: 1))
 
 
 @pytest.mark.parametrize("store", ["s3://key:word@bucket/x", "https://user@host/"])
@@ -193,6 +200,26 @@ def test_a_store_with_credentials_is_not_published(published: Published, tmp_pat
         publish(published.world.deployment, published.world.federation, tmp_path / "d.json", store_url=store)
     assert "word" not in str(caught.value)
     assert not (tmp_path / "d.json").exists()
+
+
+@pytest.mark.parametrize("store", ["blobs", "/srv/blobs", *(f"{scheme}://x/y" for scheme in STORES if scheme)])
+def test_a_store_may_be_a_folder_or_of_a_few_kinds(published: Published, store: str) -> None:
+    document = changed(published.json, ("store",), lambda _: store)
+    assert DeploymentFile.decode(document).store == store
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "ssh://host/x", "sftp://host/x", "ftp://host/x", "http://host/x", "https://host/x", "webhdfs://host/x",
+        "github://x", "file:///etc", "local:///etc", "dir://x", "jupyter://host/x", "S3://bucket", " s3://x",
+        "simplecache::s3://bucket", "filecache::ssh://host/x", "s3://bucket::ssh://host/x", "zip://x::/etc/y.zip",
+    ],
+)  # fmt: skip
+def test_a_strangers_document_names_no_other_driver(published: Published, store: str) -> None:
+    """It would run here, with the credentials that its user has for other things."""
+    with pytest.raises(InputError, match=r"deployment\.store must be a folder or begin with s3://"):
+        DeploymentFile.decode(changed(published.json, ("store",), lambda _: store))
 
 
 # -- another's values --
@@ -217,7 +244,10 @@ def test_another_value_in_any_field_does_not_join(published: Published, tmp_path
         ("logit_fraction_bits", 6), ("logit_limit", 4),
     ):  # fmt: skip
         with pytest.raises((KeyFileError, InputError)):
-            published.join(spec=replace(SPEC, **{field: value}))
+            published.join(plan=TrainingPlan.of(replace(SPEC, **{field: value})))
+    for model in (Model.linear(1), Model.softmax(1, 2), Model.perceptron(1, (2,), 1)):
+        with pytest.raises(KeyFileError):
+            published.join(plan=choose_precision(model, np.ones((1, 1), dtype=np.int64), 32, mask_count=2))
     for name, ref in d.keys.items():
         for other in [each for each in d.keys if each != name]:
             for swapped in (d.keys[other], replace(ref, circuit=d.keys[other].circuit)):
@@ -243,6 +273,37 @@ def test_another_chain_does_not_join(published: Published, tmp_path: Path) -> No
         join(published.document, chain, tmp_path)
 
 
+def test_a_chain_that_was_started_anew_is_told_from_a_wrong_file(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every development chain has the same number."""
+    document = DeploymentFile.read(published.path)
+    words = f"{published.path} and the chain at .* do not belong together: it has no transaction 0x.* made AccessToken;"
+    with Chain.embedded() as chain, pytest.raises(LedgerError, match=words + ".*started anew.*market init") as said:
+        check_contracts(document, chain)
+    assert "\n" not in str(said.value)
+    monkeypatch.setattr(Chain, "is_development", False)
+    with Chain.embedded() as chain, pytest.raises(LedgerError, match=words) as said:
+        check_contracts(document, chain)
+    assert "anew" not in str(said.value)
+    gone = {**document.contracts, "Federation": (document.federation, "0x" + "00" * 32)}
+    with pytest.raises(LedgerError, match="ask a node that keeps old transactions"):
+        check_contracts(replace(document, contracts=gone), published.world.chain)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ('{"version": 1, "chain_id": 1, "rpc": null, "store": "b", "contracts": {}, "keys": null}', "market init"),
+        ('{"version": 1, "mark": "fedproof-network", "port": 1}', "public/deployment.json"),
+    ],
+)
+def test_a_document_that_is_taken_for_it_is_told_by_its_kind(tmp_path: Path, text: str, meant: str) -> None:
+    (tmp_path / "market.json").write_text(text)
+    with pytest.raises(InputError, match=r"market\.json is the .*no deployment file: name .*" + meant):
+        DeploymentFile.read(tmp_path / "market.json")
+
+
 def test_contracts_that_do_not_belong_together_are_refused(published: Published) -> None:
     world = published.world
     token = world.chain.deploy("AccessToken", 10**30, sender=world.operator)
@@ -265,7 +326,7 @@ def other_key(published: Published, name: str, data: bytes, circuit: str | None 
 @pytest.fixture(scope="module")
 def foreign() -> dict[str, Any]:
     """Keys of the very same circuits, by another dealer."""
-    return make_keys(SPEC, Keyring(None))[1]
+    return make_keys(PLAN, Keyring(None))[1]
 
 
 def test_a_swapped_blob_is_refused_by_its_content(published: Published, tmp_path: Path) -> None:
@@ -329,6 +390,24 @@ def test_a_key_with_a_point_off_its_curve_is_refused_when_it_comes(published: Pu
         with pytest.raises(KeyFileError, match="aggregation key: "):
             published.join(keys=keys)
         assert not (published.cache / keys["aggregation"].blob).exists()
+
+
+def test_keys_that_were_in_the_cache_already_are_checked_as_if_they_came(published: Published, tmp_path: Path) -> None:
+    """As when a cache is copied from somebody, with the mark of another document."""
+    cache, key = tmp_path / "cache", published.world.deployment.keys["spend"]
+    shutil.copytree(published.cache, cache)
+    whole = key.proving.to_bytes()
+    bent = whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :]
+    data = encode_key_file(key.circuit.circuit_id, [bent])
+    ref = replace(published.document.keys["spend"], blob=content_id(data), size=len(data))
+    (cache / ref.blob).write_bytes(data)
+    document = replace(published.document, keys=published.document.keys | {"spend": ref})
+    assert checked_mark(published.document, cache).exists()
+    told: list[str] = []
+    with pytest.raises(KeyFileError, match="spend key: "):
+        join(document, published.world.chain, cache, notice=told.append)
+    assert told == ["compiling circuits and checking all keys"]  # nothing was fetched
+    assert not checked_mark(document, cache).exists()
 
 
 def test_contracts_made_elsewhere_need_their_transactions(published: Published, tmp_path: Path) -> None:

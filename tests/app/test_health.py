@@ -49,8 +49,7 @@ def test_metrics_count() -> None:
     vitals.failed(LedgerError("x"))
     vitals.failed(KeyError("x"))
     vitals.round_ended("settled")
-    vitals.sent()
-    vitals.pause(0)
+    vitals.retried()
     with vitals.proving("training"):
         pass
     with HealthServer(vitals, LOG) as server:
@@ -59,7 +58,7 @@ def test_metrics_count() -> None:
     for line in (
         "fedproof_events_total 3.0", 'fedproof_errors_total{kind="LedgerError"} 1.0',
         'fedproof_errors_total{kind="internal"} 1.0', "fedproof_last_block 7.0", "fedproof_lag_blocks 2.0",
-        'fedproof_rounds_total{outcome="settled"} 1.0', "fedproof_transactions_total 1.0",
+        'fedproof_rounds_total{outcome="settled"} 1.0',
         "fedproof_rpc_retries_total 1.0", 'fedproof_proving_seconds_count{statement="training"} 1.0',
     ):  # fmt: skip
         assert line in body.splitlines()

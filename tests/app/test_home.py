@@ -15,6 +15,7 @@ from fedproof.app.keyring import Keyring
 from fedproof.app.telling import Silent
 from fedproof.cli.terminal import short
 from fedproof.errors import InputError, KeyFileError, LedgerError
+from fedproof.ledger.market_types import Addresses
 from fedproof.storage import BlobStore
 
 
@@ -85,13 +86,70 @@ def test_an_interrupted_init_can_be_repeated(tmp_path: Path, monkeypatch: pytest
     monkeypatch.undo()
     assert not folder.exists()
     with pytest.raises(LedgerError):
-        Home.create(folder, Silent(), rpc="http://127.0.0.1:9")
+        Home.create(folder, Silent(), "http://127.0.0.1:9", str(tmp_path / "new/blobs"))
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    with pytest.raises(LedgerError):
+        Home.join(folder, public(tmp_path), Silent(), "http://127.0.0.1:9", str(tmp_path / "other/blobs"))
+    with pytest.raises(LedgerError):
+        Home.create(folder, Silent(), "http://127.0.0.1:9", str(kept))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "market.json"]
     with pytest.raises(InputError, match="no storage driver"):
         Home.create(folder, Silent(), store="weird://x")
     assert not folder.exists()
     Home.create(folder, Silent())
     assert (folder / "private").stat().st_mode & 0o777 == 0o700
     assert (folder / "market.json").exists()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The stores that a home opens; none is."""
+    asked: list[str] = []
+
+    def note(address: str) -> None:
+        asked.append(address)
+        raise InputError("enough")
+
+    monkeypatch.setattr("fedproof.app.home.BlobStore.open", note)
+    return asked
+
+
+def public(folder: Path, **changes: Any) -> str:
+    """The public part of somebody's home."""
+    document = {
+        "version": 1, "chain_id": 1, "rpc": "http://node", "store": "s3://bucket", "keys": None,
+        "contracts": {name: f"0x{place:040x}" for place, name in enumerate(Addresses.__dataclass_fields__, 1)},
+    }  # fmt: skip
+    (folder / "market.json").write_text(json.dumps(document | changes))
+    return str(folder)
+
+
+def test_a_store_is_named_as_it_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
+) -> None:
+    """Later commands, other homes and nodes have other working folders."""
+    monkeypatch.chdir(tmp_path)
+    for store in ("here/blobs", "s3://other"):
+        with pytest.raises(InputError, match="enough"):
+            Home.create(tmp_path / "home", Silent(), store=store)
+        with pytest.raises(InputError, match="enough"):
+            Home.join(tmp_path / "home", public(tmp_path), Silent(), store=store)
+    assert opened == [str(tmp_path / "here/blobs")] * 2 + ["s3://other"] * 2
+
+
+@pytest.mark.parametrize("address", ["ssh://host/x", "file:///etc", "github://x", "simplecache::s3://bucket"])
+def test_a_strangers_home_names_no_other_driver(tmp_path: Path, opened: list[str], address: str) -> None:
+    """It would run here, with the credentials that its user has for other things."""
+    for name in ("store", "keys"):
+        with pytest.raises(InputError, match=f"names (a )?{name} that only you can choose"):
+            Home.join(tmp_path / "home", public(tmp_path, **{name: address}), Silent())
+    assert opened == []
+    with pytest.raises(InputError, match="enough"):
+        Home.join(tmp_path / "home", public(tmp_path, store=address), Silent(), store="s3://mine")
+    with pytest.raises(InputError, match="enough"):
+        Home.join(tmp_path / "home", public(tmp_path, keys="https://host/keys"), Silent())
+    assert opened == ["s3://mine", "s3://bucket"]
 
 
 def test_a_keyring_of_a_source_makes_nothing(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ SUITES = ("x25519", "mlkem768x25519")
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keystore, "WORK", 1 << 10)
     monkeypatch.delenv(passphrase.VARIABLE, raising=False)
+    monkeypatch.delenv(passphrase.CREDENTIALS_VARIABLE, raising=False)
 
 
 @pytest.fixture
@@ -278,8 +279,18 @@ def test_the_file_comes_before_the_environment_and_that_before_the_prompt(
     assert read_passphrase(None, lambda: "from the prompt").reveal() == b"from the prompt"
     monkeypatch.setenv(passphrase.VARIABLE, "from the environment")
     assert read_passphrase(None, lambda: "from the prompt").reveal() == b"from the environment"
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    monkeypatch.setenv(passphrase.CREDENTIALS_VARIABLE, str(credentials))
+    assert read_passphrase().reveal() == b"from the environment"
+    (credentials / passphrase.CREDENTIAL).write_bytes(b"from the service manager\n")
+    (credentials / passphrase.CREDENTIAL).chmod(0o440)
+    assert read_passphrase().reveal() == b"from the service manager"
     assert read_passphrase(written(tmp_path, b"from the file"), lambda: "").reveal() == b"from the file"
     assert "is missing" in refusal(lambda: read_passphrase(tmp_path / "nowhere"))
+    for mode in (0o444, 0o460):
+        (credentials / passphrase.CREDENTIAL).chmod(mode)
+        assert "open to other users" in refusal(read_passphrase)
 
 
 def test_a_new_passphrase_is_not_too_short(tmp_path: Path) -> None:
@@ -290,3 +301,12 @@ def test_a_new_passphrase_is_not_too_short(tmp_path: Path) -> None:
 def test_both_kinds_of_private_key_are_as_long_as_the_format_takes() -> None:
     for suite in SUITES:
         assert len(KeyPair.generate(suite).private) == 34  # type: ignore[arg-type]
+
+
+def test_two_nodes_do_not_run_with_one_keystore(kept: Path) -> None:
+    with keystore.held(kept):
+        assert "another node runs with the keys" in refusal(keystore.held(kept).__enter__)
+    with keystore.held(kept):
+        pass
+    (kept / CHAIN).unlink()
+    assert "cannot be read" in refusal(keystore.held(kept).__enter__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from fedproof.app.nodeconfig import ROLES, NodeConfig, Role
 from fedproof.app.nodefile import read_config
 from fedproof.app.nodetemplate import template, write_template
 from fedproof.errors import InputError
+from fedproof.sealing import KeyPair
 
 LEAST = """
 role = "worker"
@@ -27,6 +29,8 @@ folder = "keys"
 [state]
 folder = "state"
 """
+SOMEBODY = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+WORKERS = (SOMEBODY, "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359")
 Read = Callable[[str], NodeConfig]
 
 
@@ -65,9 +69,10 @@ def test_the_least_file_has_careful_defaults(read: Read, tmp_path: Path) -> None
     assert (config.http.host, config.http.port, config.http.public) == ("127.0.0.1", 0, False)
     assert (config.log.level, config.log.format) == ("info", "json")
     assert config.worker is not None
-    assert (config.worker.lead, config.worker.escrow_datasets) == (False, ())
+    assert (config.worker.lead, config.worker.escrow_datasets) == (True, ())
+    assert (config.worker.max_bond, config.worker.sponsors) == (0, None)
     assert (config.provider, config.participant) == (None, None)
-    assert (config.chain.confirmations, config.chain.retries) == (None, 5)
+    assert (config.chain.confirmations, config.chain.retries, config.chain.slot_blocks) == (None, 5, None)
     assert config.chain.min_balance == 5 * 10**16
 
 
@@ -83,17 +88,58 @@ def test_the_template_parses_and_names_every_key(read: Read, tmp_path: Path, rol
     # with the lines that are only proposed, too: each is a key that is known
     proposed = re.sub(r"^# (\[store\]|\w+ = )", r"\1", template(role), flags=re.MULTILINE)
     assert proposed != template(role)
-    full = read(proposed)
+    keys = {name: KeyPair.generate().public for name in ("w1.json", "w2.json")}
+    for address, (name, key) in zip(WORKERS, keys.items(), strict=True):
+        key_file(tmp_path / name, address, key)
+    full = read(proposed.replace("0x...", SOMEBODY))
     assert full.store == "s3://bucket/folder"
     assert full.passphrase_file == tmp_path / "passphrase"
     if full.participant is not None:
         assert (full.participant.datasets, full.participant.tasks) == ((1, 2), (1,))
+        assert full.participant.workers == set(zip(WORKERS, keys.values(), strict=True))
+        assert full.participant.sponsors == {SOMEBODY}
+    if full.worker is not None:
+        assert full.worker.sponsors == {SOMEBODY}
+    assert full.chain.slot_blocks == 10
+
+
+def key_file(path: Path, address: str, key: bytes, suite: str = "x25519") -> Path:
+    """What `fedproof keys show KEYS --json` prints."""
+    path.write_text(json.dumps({"address": address, "hpke_suite": suite, "hpke_public_key": key.hex()}))
+    return path
+
+
+def test_workers_are_pinned_by_their_key_files(read: Read, tmp_path: Path) -> None:
+    """An address alone would let a sponsor name it with a key of its own."""
+    keys = [KeyPair.generate().public for _ in WORKERS]
+    for name, address, key in zip("ab", WORKERS, keys, strict=True):
+        key_file(tmp_path / name, address, key)
+    text = LEAST.replace('"worker"', '"participant"') + "[participant]\nworkers = "
+    participant = read(text + '["a", "b"]').participant
+    assert participant is not None
+    assert participant.workers == {(WORKERS[0], keys[0]), (WORKERS[1], keys[1])}
+    key_file(tmp_path / "same address", WORKERS[0], KeyPair.generate().public)
+    key_file(tmp_path / "same key", WORKERS[1], keys[0])
+    for other, said in (("same address", f"the same address {WORKERS[0]}"), ("same key", "the same HPKE key")):
+        assert re.search(f"{other} and .*/a have {said}", refusal(read, text + f'["a", "{other}"]'))
+    key_file(tmp_path / "short", WORKERS[1], keys[1][:-1])
+    (tmp_path / "address").write_text(json.dumps({"address": WORKERS[1]}))
+    for names, said in (
+        ("[]", "participant.workers"),
+        ('["a", "a"]', "participant.workers"),
+        (f'["{WORKERS[0]}"]', "fedproof keys show KEYS --json"),
+        ('["a", "short"]', "hexadecimal bytes"),
+        ('["address"]', "hpke_suite"),
+    ):
+        assert said in refusal(read, text + names)
 
 
 def test_paths_may_be_anywhere(read: Read, tmp_path: Path) -> None:
     config = read(LEAST.replace('"keys"', '"/etc/keys"').replace('"state"', '"../state"'))
     assert config.keystore == Path("/etc/keys")
     assert config.state == tmp_path / "../state"
+    for url, store in (("blobs", f"{tmp_path}/blobs"), ("/srv/blobs", "/srv/blobs"), ("s3://bucket", "s3://bucket")):
+        assert read(LEAST + f'[store]\nurl = "{url}"').store == store
 
 
 def test_the_environment_gives_the_url_and_nothing_shows_it(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +179,7 @@ WRONG = {
     ("chain", "retries"): [-1, 1.5, 101],
     ("chain", "min_balance"): [-1, "0.5"],
     ("chain", "clock_tolerance"): [0, 1.5],
+    ("chain", "slot_blocks"): [0, 1.5, "5", 100_001],
     ("chain", "more"): [1],
     ("store", "url"): [7, ""],
     ("store", "more"): [7],
@@ -149,6 +196,8 @@ WRONG = {
     ("log", "format"): ["xml"],
     ("worker", "lead"): [1],
     ("worker", "escrow_datasets"): [1, [0], [-1], ["1"], [1, 1], [True], [1 << 63]],
+    ("worker", "max_bond"): [50, "-1", "", "fifty", "1e3", "0.0000000000000000001", True],
+    ("worker", "sponsors"): [[], "0x", ["0x12"], [SOMEBODY.lower()], [SOMEBODY, SOMEBODY], [1]],
     ("worker", "more"): [1],
 }  # fmt: skip
 
@@ -210,12 +259,20 @@ def test_a_missing_value_is_named(read: Read, path: tuple[str, ...]) -> None:
     assert "missing" in said
 
 
-def test_roles_have_their_own_sections(read: Read) -> None:
+def test_roles_have_their_own_sections(read: Read, tmp_path: Path) -> None:
     assert "worker" in refusal(read, LEAST.replace('"worker"', '"participant"') + "[worker]\nlead = true")
     participant = read(LEAST.replace('"worker"', '"participant"') + "[participant]\nmin_updates = 5").participant
     assert participant is not None
-    assert (participant.min_updates, participant.tasks) == (5, None)
-    for key, value in (("min_updates", 1), ("min_committee", 2), ("max_rounds", 0), ("tasks", [0]), ("more", 1)):
+    assert (participant.min_updates, participant.tasks, participant.access) == (5, None, tmp_path / "access")
+    for key, value in (
+        ("access", 1),
+        ("access", '""'),
+        ("min_updates", 1),
+        ("min_committee", 2),
+        ("max_rounds", 0),
+        ("tasks", [0]),
+        ("more", 1),
+    ):
         text = LEAST.replace('"worker"', '"participant"') + f"[participant]\n{key} = {value}"
         assert f"participant.{key}" in refusal(read, text)
     provider = LEAST.replace('"worker"', '"provider"')
@@ -225,6 +282,8 @@ def test_roles_have_their_own_sections(read: Read) -> None:
     assert found.datasets[0].is_absolute()
     for value in ('[""]', '["a", "a"]', "[1]", '"a"'):
         assert "provider.datasets" in refusal(read, provider + f"[provider]\ndatasets = {value}")
+    for text in (provider, provider + "[provider]\ndatasets = []"):
+        assert "provider.datasets names no dataset" in refusal(read, text)
 
 
 @pytest.mark.parametrize("url", ["http://user:word@node:1", "http://user@node", "https://node/x?key=word"])
@@ -245,7 +304,7 @@ def test_beyond_this_machine_takes_a_word(read: Read) -> None:
 
 
 def test_what_is_no_toml_is_refused(read: Read, tmp_path: Path) -> None:
-    for text in ("= 1", "[a", "a = 1\na = 2", "x" * 70_000, "\x00"):
+    for text in ("= 1", "[a", "a = 1\na = 2", "x" * 70_000, "\x00", "a = " + "9" * 5_000):
         assert "node.toml" in refusal(read, text)
     (tmp_path / "node.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="UTF-8"):

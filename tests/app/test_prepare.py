@@ -23,6 +23,21 @@ from fedproof.errors import InputError, StateError
 from tests.app.prepare_support import Told, draft, edit, run, tree, ward, ward_rows
 
 
+def test_datasets_that_share_a_schema_have_names_of_their_own(tmp_path: Path) -> None:
+    """The schema is the task's, to the byte; what stands on a card is its owner's."""
+    source = ward(tmp_path)
+    schema = draft(source, name="wards", domain="oncology")
+    texts = {"name": "north ward", "licence": "CC0", "description": "of the north"}
+    first, second = run(source, out="first", schema=schema), run(source, out="second", schema=schema, **texts)
+    assert (first.name, second.name, second.schema.name) == ("wards", "north ward", "wards")
+    assert (tmp_path / "first/schema.json").read_bytes() == (tmp_path / "second/schema.json").read_bytes()
+    card = json.loads(second.card())
+    assert {name: card[name] for name in texts} == texts
+    assert card["domain"] == "oncology"
+    with pytest.raises(InputError, match=r"schema\.json is what a dataset was prepared to.*name the \.schema\.toml"):
+        run(source, out="third", schema=tmp_path / "first/schema.json")
+
+
 def test_the_first_run_drafts_a_schema_and_the_second_uses_it(tmp_path: Path) -> None:
     source, told = ward(tmp_path), Told()
     drafted = prepare(Options(source, tmp_path / "out", domain="health"), told)
@@ -200,7 +215,9 @@ def test_one_class_of_several_against_the_rest(tmp_path: Path) -> None:
     source = ward(tmp_path, [f"{i * i % 97},{grades[i % 3]}" for i in range(90)], header="x,grade")
     drafted = prepare(Options(source, tmp_path / "out", schema_only=True, public=source), Told())
     assert isinstance(drafted, Drafted)
-    assert drafted.open_points == ("column 'grade': name the class that becomes 1 as positive",)
+    assert drafted.open_points == (
+        "column 'grade': name the class that becomes 1 as positive, or write labels = \"classes\"",
+    )
     with pytest.raises(InputError, match="column 'grade': it has 3 classes; name the one"):
         run(source)
     edit(drafted.path, '# positive = "..."', 'positive = "high"')

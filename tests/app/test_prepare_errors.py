@@ -155,6 +155,7 @@ SCHEMAS: dict[str, tuple[str, str, str]] = {
     "one class": ('classes = ["no", "yes"]', 'classes = ["no"]', "column 'diagnosis': two or more different classes"),
     "positive": ('positive = "yes"', 'positive = "maybe"', "positive 'maybe' is none of its classes"),
     "not TOML": ('role = "drop"', "role = drop", "not TOML: .*line"),
+    "a long number": ("version = 1", f"version = {'9' * 5_000}", "a number that is too long"),
     "a column twice": ('name = "city"', 'name = "age"', "column 'age' is there twice"),
     "a lost column": ('name = "city"', 'name = "town"', "no column 'town', which the schema lists"),
     "version": ("version = 1", "version = 2", "not version 1"),

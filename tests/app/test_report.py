@@ -16,6 +16,7 @@ from fedproof.learning.baseline import fedavg
 from fedproof.learning.fixed import TrainingSpec
 from fedproof.learning.metrics import accuracy, log_loss
 from fedproof.learning.model import GlobalModel
+from fedproof.learning.plan import TrainingPlan
 from tests.app.runs import FinishedRun
 
 pytestmark = pytest.mark.slow
@@ -25,12 +26,13 @@ TOP = {
     "version", "seed", "data", "participants", "workers", "threshold", "rounds", "float_fedavg", "proofs",
     "gas_per_update", "substrate_weight_per_update", "audit", "peak_rss_mb",
 }  # fmt: skip
-EXTRAS = {"weights_relative_l2", "seconds"}
+EXTRAS = {"weights_relative_l2", "seconds", "model"}
 INSIDE = {
     "data": {"name", "rows", "features"},
     "float_fedavg": {"accuracy", "log_loss"},
     "substrate_weight_per_update": {"frontier", "moonbeam"},
     "audit": {"ok", "checks", "notes"},
+    "model": {"name", "parameters", "plan", "digest", "advice"},
 }
 ROUND = {"accuracy", "log_loss", "updates_accepted", "seconds", "gas", "tx"}
 SECONDS = {"train", "prove", "share", "aggregate", "settle"}
@@ -67,6 +69,8 @@ def test_says_what_was_run(run: FinishedRun) -> None:
     assert report["data"] == {"name": "wine", "rows": 178, "features": 13}
     assert (report["participants"], report["workers"], report["threshold"]) == (3, 3, 1)
     assert report["audit"]["ok"] is True
+    assert (report["model"]["name"], report["model"]["parameters"]) == ("logistic regression 13-1", 14)
+    assert report["model"]["advice"] == []
     assert [played["updates_accepted"] for played in report["rounds"]] == [3, 3]
 
 
@@ -107,21 +111,21 @@ def test_the_same_seed_gives_the_same_split_start_and_baseline(run: FinishedRun)
     parts = split(load("wine", positive="class_1"), report["participants"], report["seed"])
     rows = capacity_rows(parts.parts)
     schema = Schema.from_public(parts.test, rows)
-    start = GlobalModel.start(TrainingSpec(rows, schema.columns), report["seed"])
+    start = GlobalModel.start(TrainingPlan.of(TrainingSpec(rows, schema.columns)), report["seed"])
     private = [(schema.standardise(part.features), part.labels) for part in parts.parts]
-    plain = fedavg(private, 2, start=start.real())
+    plain = fedavg(private, 2, start=start.real()[0][:, 0])
     test = schema.standardise(parts.test.features), parts.test.labels
     assert report["float_fedavg"]["accuracy"] == [accuracy(weights, *test) for weights in plain]
-    assert report["float_fedavg"]["log_loss"] == [log_loss(weights, *test) for weights in plain]
+    assert report["float_fedavg"]["log_loss"] == pytest.approx([log_loss(weights, *test) for weights in plain])
     blobs = {path.name: path.read_bytes() for path in (run.folder / "public" / "blobs").iterdir()}
     assert start.encode() in blobs.values()
     assert schema.encode() in blobs.values()
     final = next(
         model
-        for model in (GlobalModel.decode(blob) for blob in blobs.values() if blob.startswith(b'{"model":"logistic'))
-        if abs(log_loss(model.real(), *test) - report["rounds"][-1]["log_loss"]) < 1e-12
+        for model in (GlobalModel.decode(blob) for blob in blobs.values() if blob.startswith(b'{"model":{"activation"'))
+        if abs(log_loss(model.real()[0][:, 0], *test) - report["rounds"][-1]["log_loss"]) < 1e-12
     )
-    distance = np.linalg.norm(final.real() - plain[-1]) / np.linalg.norm(plain[-1])
+    distance = np.linalg.norm(final.real()[0][:, 0] - plain[-1]) / np.linalg.norm(plain[-1])
     assert report["weights_relative_l2"] == pytest.approx(float(distance))
     # the proven rounds end where plain FedAvg does
     assert distance <= 0.02

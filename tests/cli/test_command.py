@@ -30,10 +30,31 @@ def only_line(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+HEAVY = ("web3", "eth", "eth_account", "eth_tester", "sklearn", "pyarrow", "numpy", "fedproof._core", "fedproof.app")
+
+
 def test_help_and_version() -> None:
-    assert "Exit codes" in run("--help").stdout
+    told = " ".join(run("--help").stdout.split())
+    assert "10 audit failed, 70 internal error, 130 interrupted." in told
+    assert "  " not in told
     assert run("demo", "-h").returncode == 0
     assert run("--version").stdout.startswith("fedproof, version")
+
+
+def test_help_waits_for_no_library() -> None:
+    """What takes a second to import is imported by the command that needs it, when it runs."""
+    for arguments in (["--help"], ["task", "status", "--help"], ["net", "start", "--help"]):
+        code = (
+            "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+            "from fedproof.cli.main import main; main()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=120
+        )
+        assert done.stdout.startswith("Usage:")
+        loaded = set(done.stderr.split())
+        assert "fedproof.cli.main" in loaded
+        assert not [name for name in HEAVY if name in loaded]
 
 
 @pytest.mark.parametrize(

@@ -130,3 +130,9 @@ def test_a_home_whose_lock_is_a_folder_is_one_line(tmp_path: Path, here: Here) -
     done = here("market", "classes", "--quiet", "--home", str(tmp_path))
     assert done.returncode == 2
     assert "chain.json is damaged; restore it" in only_line(done)
+
+
+def test_what_strangers_wrote_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    """The name of a task is its sponsor's, who may be anybody."""
+    show(False, {}, ["task 1 \x1b[2J\x1b]0;title\x07 \u202ename\n: ended", "  two  spaces, é"])
+    assert capsys.readouterr().out == "task 1 ?[2J?]0;title? ?name?: ended\n  two  spaces, é\n"

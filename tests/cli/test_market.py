@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from sklearn.datasets import load_breast_cancer
 
+from fedproof.app.home import Home
+from fedproof.app.telling import Silent
 from fedproof.cli.main import cli
 from fedproof.errors import FedproofError, InputError, StateError
 
@@ -259,3 +263,36 @@ def test_a_second_command_on_one_home_is_refused(user: User) -> None:
     with (user.home / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         user.refused(StateError, "in use by another command", "dataset", "list")
+
+
+def test_a_node_signs_as_the_identity_that_took_the_grants(user: User, folder: Path, tmp_path: Path) -> None:
+    """Access belongs to an account; a participant's node must have the key of that one."""
+    phrase = tmp_path / "passphrase"
+    phrase.write_text("open sesame, twice\n")
+    phrase.chmod(0o600)
+    words = ["keys", "import", str(tmp_path / "keys"), "--as", "bob", "--home", str(user.home)]
+    done = CliRunner().invoke(cli, [*words, "--passphrase-file", str(phrase), "--json"], standalone_mode=False)
+    assert done.exception is None, done.exception
+    with Home.open(user.home, Silent()) as home:
+        assert json.loads(done.output)["address"] == home.account("bob").address
+    user("market", "fund", "wanda", "7")  # no secrets, but an account that somebody gave money to
+    words[2], words[4] = str(tmp_path / "funded"), "wanda"
+    done = CliRunner().invoke(cli, [*words, "--passphrase-file", str(phrase), "--json"], standalone_mode=False)
+    assert done.exception is None, done.exception
+    for mistyped in ("bbo", "../bob", "Bob", ""):
+        words[2], words[4] = str(tmp_path / "mistyped"), mistyped
+        refused = CliRunner().invoke(cli, [*words, "--passphrase-file", str(phrase)], standalone_mode=False).exception
+        assert isinstance(refused, InputError), refused
+        assert re.search("knows no identity.* alice, bob.*fedproof keys new|no name for an identity", str(refused))
+        assert not (tmp_path / "mistyped").exists()
+    both = [*words, "--key-file", str(phrase), "--passphrase-file", str(phrase)]
+    assert isinstance(CliRunner().invoke(cli, both, standalone_mode=False).exception, click.UsageError)
+
+
+def test_an_address_is_given_tokens_and_gas_money(user: User) -> None:
+    address = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+    assert user("market", "fund", address, "7")["address"] == address
+    with Home.open(user.home, Silent()) as home:
+        assert home.chain.call(home.market.token.functions.balanceOf(address)) == 7 * 10**18
+        assert home.chain.balance(address) == 10**18
+    user.refused(InputError, "mistyped", "market", "fund", MISTYPED, "7")

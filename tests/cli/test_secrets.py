@@ -15,7 +15,19 @@ from tests.app.runs import FinishedRun, command
 pytestmark = pytest.mark.slow
 
 #: what states hold that the whole world may know, beside the secrets
-PUBLIC = {"commitments", "sealed", "card", "schema", "finished", "outbox", "spent", "served", "trained"}
+PUBLIC = {
+    "commitments",
+    "sealed",
+    "card",
+    "schema",
+    "finished",
+    "outbox",
+    "outbid",
+    "spent",
+    "served",
+    "trained",
+    "terms",
+}
 SECRETS = {"secret", "hpke", "note_key", "masks", "tier_key", "blindings", "digest"}
 WORD = 32
 
@@ -42,12 +54,14 @@ def needles(run: FinishedRun) -> dict[bytes, str]:
     for path in sorted((run.folder / "private").glob("*/state.json")):
         for key, value in secret_values(json.loads(path.read_text())["data"]):
             kinds.add(key)
+            if WORD - 4 < len(value) < WORD:  # of a number that begins with zeros, which is written without them
+                value = value.rjust(WORD, b"\0")
             words = [value[at : at + WORD] for at in range(len(value) % WORD, len(value), WORD)]
             for word in words:
                 if len(set(word)) < 12:  # small numbers of a record, not enough to tell from chance
                     continue
                 number = int.from_bytes(word, "big")
-                shapes = (word, word.hex().encode(), word.hex().upper().encode(), str(number).encode())
+                shapes = (word, f"{number:x}".encode(), f"{number:X}".encode(), str(number).encode())
                 encoded = base64.b64encode(word).rstrip(b"=")[:-1]
                 for shape in (*shapes, encoded, str(int.from_bytes(word, "little")).encode()):
                     found[shape] = f"{path.parent.name}: {key}"
@@ -68,7 +82,7 @@ def outputs(run: FinishedRun) -> Iterator[tuple[str, bytes]]:
 
 def test_no_secret_appears_anywhere(run: FinishedRun) -> None:
     hidden = needles(run)
-    assert len(hidden) > 300
+    assert len(hidden) > 250
     for name, content in outputs(run):
         hits = {whose for needle, whose in hidden.items() if needle in content}
         assert not hits, f"{name} holds {', '.join(sorted(hits))}"

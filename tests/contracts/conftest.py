@@ -10,10 +10,11 @@ from fedproof.ledger import Chain
 from tests.contracts.world import World, build
 from tests.support.anvil import AnvilProcess
 
-_ANVIL = pytest.param("anvil", marks=[pytest.mark.anvil, pytest.mark.xdist_group("anvil")])
+ON_EMBEDDED = pytest.param("embedded", marks=pytest.mark.xdist_group("contracts on the embedded chain"))
+ON_ANVIL = pytest.param("anvil", marks=[pytest.mark.anvil, pytest.mark.xdist_group("contracts on anvil")])
 
 
-@pytest.fixture(scope="session", params=["embedded", _ANVIL])
+@pytest.fixture(scope="session", params=[ON_EMBEDDED, ON_ANVIL])
 def shared_chain(request: pytest.FixtureRequest) -> Iterator[Chain]:
     """One chain of each kind for all tests of this folder: deploying for each test would take most of the time."""
     if request.param == "embedded":

@@ -1,6 +1,8 @@
 """Groth16 with a committed segment (protocol, section 3; attacks 8, 9, 11, 13, 15), held against py_ecc's pairing."""
 
+import mmap
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -396,6 +398,47 @@ def test_a_key_file_goes_there_and_back(case: Case, check: bool) -> None:
     assert case.verify(proof=again.prove(case.r1cs, fr(*case.z)))
 
 
+def test_a_key_file_is_read_from_any_buffer(tmp_path: Path) -> None:
+    """A mapped file, or one part of it, needs no bytes object of its own."""
+    data = LINKED.key.to_bytes()
+    path = tmp_path / "keys"
+    path.write_bytes(b"head" + data + b"tail")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        with memoryview(mapped) as whole, whole[4:-4] as part:
+            key = _core.ProvingKey.from_bytes(part)
+        with pytest.raises(ValueError, match="not a proving key"):
+            _core.ProvingKey.from_bytes(mapped)
+    assert key.to_bytes() == data
+    assert LINKED.verify(proof=key.prove(LINKED.r1cs, fr(*LINKED.z)))
+    twice = b"".join(bytes([byte, 0]) for byte in data)
+    assert _core.ProvingKey.from_bytes(memoryview(twice)[::2]).to_bytes() == data
+    assert _core.ProvingKey.from_bytes(bytearray(data)).to_bytes() == data
+    for wrong in ("text", 7, None, [1, 2]):
+        with pytest.raises(TypeError):
+            _core.ProvingKey.from_bytes(wrong)  # type: ignore[arg-type]
+
+
+def test_a_damaged_key_file_is_one_error_or_another_key() -> None:
+    """What no digest has checked may hold any points; reading them and proving with them never fails in another way."""
+    data, z = LINKED.key.to_bytes(), fr(*LINKED.z)
+    for at in range(0, len(data), 61):
+        damaged = bytearray(data)
+        damaged[at] ^= 0x81
+        try:
+            key = _core.ProvingKey.from_bytes(damaged)
+            proof = key.prove(LINKED.r1cs, z)
+        except ValueError:
+            continue
+        assert key.to_bytes() == damaged
+        assert len(proof) == 256
+
+
+@pytest.mark.parametrize("version", [b"fedproof/key/v0\0", b"fedproof/key/v2\0", b"fedproof/r1cs/v1"])
+def test_rejects_a_key_file_of_another_version(version: bytes) -> None:
+    with pytest.raises(ValueError, match="another version"):
+        _core.ProvingKey.from_bytes(version + LINKED.key.to_bytes()[16:])
+
+
 @BOTH
 def test_rejects_every_truncation_and_extension_of_a_key_file(case: Case) -> None:
     data = case.key.to_bytes()
@@ -516,3 +559,16 @@ def test_the_smallest_circuit_proves() -> None:
     r1cs = System(0, 0, 1).build()
     key = _core.ProvingKey.setup(r1cs)
     assert _core.groth16_verify(key.verifying_key(), fr(), key.prove(r1cs, fr(1)), None)
+
+
+def test_a_circuit_of_more_than_one_block_of_wires_proves() -> None:
+    """Its key has sparse lists of several blocks, and its sums are of batches with shared inversions."""
+    system, z = random_system(3, PUBLIC, COMMITTED, rows=9000)
+    r1cs = system.build()
+    made = _core.ProvingKey.setup(r1cs)
+    key = _core.ProvingKey.from_bytes(made.to_bytes())
+    assert key.to_bytes() == made.to_bytes()
+    d = key.commit(fr(*z[1 + PUBLIC : 1 + PUBLIC + COMMITTED]))
+    proof = key.prove(r1cs, fr(*z), bytes(32))
+    assert proof == made.prove(r1cs, fr(*z), bytes(32))
+    assert _core.groth16_verify(key.verifying_key(), fr(*z[1 : 1 + PUBLIC]), proof, d)

@@ -63,6 +63,15 @@ def test_msm(n: int) -> None:
     assert _core.g1_msm(b"".join(points), fr(*scalars)) == from_g1(expected)
 
 
+def test_multiples_of_the_generators() -> None:
+    scalars = [0, 1, R - 1, 2**128 + 7]
+    g1, g2 = _core.g1_multiples(fr(*scalars)), _core.g2_multiples(fr(*scalars))
+    assert g1 == b"".join(from_g1(bn.multiply(bn.G1, k)) for k in scalars)
+    assert g2[:128] == INFINITY_G2
+    assert g2[128:] == b"".join(from_g2(bn.multiply(bn.G2, k)) for k in scalars[1:])
+    assert _core.g1_multiples(fr()) == _core.g2_multiples(fr()) == b""
+
+
 def test_msm_takes_repeated_and_infinite_points() -> None:
     points = G1 + G1 + INFINITY_G1 + _core.g1_neg(G1)
     assert _core.g1_msm(points, fr(5, 7, 9, 11)) == _core.g1_mul(G1, 1)

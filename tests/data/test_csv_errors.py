@@ -78,7 +78,7 @@ BAD = {
     "many_columns": (",".join(f"c{i}" for i in range(MAX_FEATURES + 2)).encode(), ["row 1:", "limit is 4095 features"]),
     "long_line": (b"age,label\n" + b"1" * MAX_LINE_BYTES + b",0\n", ["row 2:", "longer than 1 MiB"]),
     "huge_cell": (changed(8, "1" * 140_000 + ",2,0"), ["row 8:", "longer than 128 KiB"]),
-    "three_classes": (changed(8, "1,2,2"), ["column 'label'", "3 classes ('0', '1', '2')", "option positive"]),
+    "three_classes": (changed(8, "1,2,2"), ["column 'label'", "3 classes ('0', '1', '2')", "--positive"]),
     "numbers_as_label": (table(rows=[f"1,2,{i}.25" for i in range(40)]), ["40 different values", "the label column?"]),
 }
 
@@ -216,7 +216,7 @@ def test_at_most_twenty_classes_are_listed(tmp_path: Path, count: int, listed: s
         with pytest.raises(InputError) as caught:
             load(path, positive=positive)
         assert listed in str(caught.value)
-        assert ("option positive" in str(caught.value)) == (positive is not None or count == 20)
+        assert ("--positive" in str(caught.value)) == (positive is not None or count == 20)
 
 
 def test_rejects_an_unknown_positive_class(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from sklearn import datasets
 
 from fedproof.data import load
-from fedproof.data.load import BUILTIN
+from fedproof.data.load import BUILTIN, CLASSES, FITTING, TARGET
 from fedproof.errors import InputError
 
 
@@ -41,9 +41,9 @@ def test_a_positive_class_is_one_against_the_rest(name: str, positive: str, shap
 
 @pytest.mark.parametrize("name", ["wine", "digits", "iris"])
 def test_rejects_many_classes_without_a_positive_one_and_lists_them(name: str) -> None:
-    with pytest.raises(InputError, match=r"^\w+: \d+ classes \('.*'\), two are needed; choose one with the option pos"):
+    with pytest.raises(InputError, match=r"^\w+: \d+ classes \('.*'\), two are needed; choose one with --positive"):
         load(name)
-    with pytest.raises(InputError, match=r"no class 'rose' for the option positive; the classes are '"):
+    with pytest.raises(InputError, match=r"no class 'rose' for --positive; the classes are '"):
         load(name, positive="rose")
 
 
@@ -65,7 +65,7 @@ def test_no_loader_opens_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("socket.socket", refuse)
     for name in BUILTIN:
-        load(name, positive={"wine": "class_0", "digits": "0", "iris": "setosa"}.get(name))
+        load(name, labels=FITTING)
 
 
 @pytest.mark.parametrize("column", ["label", "TARGET", "Class", "diagnosis", "y"])
@@ -133,3 +133,35 @@ def test_one_hundred_thousand_rows_of_fifty_columns_are_read(tmp_path: Path) -> 
     table = load(path)
     assert table.features.shape == (100_000, 50)
     assert table.features.sum() == 100_000 * (sum(range(50)) + 12.5)
+
+
+def test_classes_and_targets_of_built_in_sets() -> None:
+    wine, diabetes = load("wine", labels=CLASSES), load("diabetes", labels=TARGET)
+    assert (wine.class_names, wine.target, sorted(set(wine.labels.tolist()))) == (
+        ("class_0", "class_1", "class_2"), "", [0, 1, 2],
+    )  # fmt: skip
+    assert (diabetes.class_names, diabetes.target, diabetes.labels.dtype) == ((), "target", np.float64)
+    np.testing.assert_array_equal(diabetes.labels, datasets.load_diabetes().target)
+    assert load("wine", labels=FITTING).class_names == wine.class_names
+    assert load("wine", positive="class_0", labels=FITTING).class_names == ("not class_0", "class_0")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("diabetes", {}), ("diabetes", {"labels": CLASSES}), ("wine", {"labels": TARGET}),
+     ("wine", {"labels": CLASSES, "positive": "class_0"})],
+)  # fmt: skip
+def test_refuses_labels_of_another_kind(name: str, options: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"its label is|--positive"):
+        load(name, **options)
+
+
+def test_a_csv_of_classes_or_of_a_target(tmp_path: Path) -> None:
+    classes = write(tmp_path / "c.csv", "a,label", [f"{i},{'XYZ'[i % 3]}" for i in range(33)])
+    assert load(str(classes), labels=FITTING).class_names == load(str(classes), labels=CLASSES).class_names
+    numbers = write(tmp_path / "t.csv", "a,y", [f"{i},{i / 4}" for i in range(40)])
+    for labels in (FITTING, TARGET):
+        table = load(str(numbers), labels=labels)
+        assert (table.name, table.target, table.labels.tolist()) == ("t", "y", [i / 4 for i in range(40)])
+    with pytest.raises(InputError, match="is no number"):
+        load(str(classes), labels=TARGET)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedproof.data import Table, load, split
+from fedproof.data.load import CLASSES, TARGET
 from fedproof.data.public import MAX_BYTES, decode_table, encode_table
 from fedproof.errors import InputError
 
@@ -92,3 +93,18 @@ def test_any_bytes_give_the_table_they_encode_or_an_input_error(blob: bytes) -> 
     except InputError:
         return
     assert encode_table(table) == blob
+
+
+def test_classes_and_targets_survive_encoding() -> None:
+    for name, labels in (("wine", CLASSES), ("diabetes", TARGET)):
+        table = load(name, labels=labels)
+        decoded = decode_table(encode_table(table))
+        np.testing.assert_array_equal(decoded.labels, table.labels)
+        assert (decoded.class_names, decoded.target) == (table.class_names, table.target)
+
+
+@pytest.mark.parametrize("change", [{"target": ""}, {"target": 5}, {"class_names": ["a", "b"]}, {"labels": [1, 2]}])
+def test_refuses_a_target_that_is_none(change: dict[str, object]) -> None:
+    good = Table("ward", np.array([[1.0], [-2.5]]), ("x",), np.array([0.5, 1.5]), (), "cost")
+    with pytest.raises(InputError):
+        decode_table(encoded({**json.loads(encode_table(good)), **change}))

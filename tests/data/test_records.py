@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fedproof._core import MODULUS
 from fedproof.data import Records, Schema
-from fedproof.data.records import HEADER, MAGIC, VERSION
+from fedproof.data.records import HEADER, MAGIC, VERSION, largest_records
 from fedproof.errors import InputError
 
 SCHEMA = Schema("ward", ("age", "dose"), (50.0, 2.5), (10.0, 0.5), ("no", "yes"), 32)
@@ -62,8 +62,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "label_count": ({"labels": np.array([0, 1])}, "3 rows but 2 labels"),
     "too_low": ({"features": np.array([[-2049, 0]] * 3)}, "outside [-2048, 2047]"),
     "too_high": ({"features": np.array([[0, 2048]] * 3)}, "outside [-2048, 2047]"),
-    "label_two": ({"labels": np.array([0, 1, 2])}, "a label is not 0 or 1"),
-    "label_negative": ({"labels": np.array([0, -1, 1])}, "a label is not 0 or 1"),
+    "label_2048": ({"labels": np.array([0, 1, 2048])}, "a label lies outside [-2048, 2047]"),
+    "label_negative": ({"labels": np.array([0, -2049, 1])}, "a label lies outside [-2048, 2047]"),
     "blinding_short": ({"blinding": bytes(63)}, "blinding must be 64 bytes"),
     "blinding_can_change": ({"blinding": bytearray(64)}, "blinding must be 64 bytes"),
     "blinding_numbers": ({"blinding": (1, 2)}, "blinding must be 64 bytes"),
@@ -92,8 +92,10 @@ BAD_BYTES = {
     "cut": (header() + BODY[:-1], "but 3 rows of 2 features take"),
     "trailing_byte": (header() + BODY + b"\0", "but 3 rows of 2 features take"),
     "other_magic": (header(magic=b"fedprec1") + BODY, "not the format of fedproof records"),
-    "version_0": (header(version=0) + BODY, "format version 0, not 1"),
-    "version_2": (header(version=2) + BODY, "format version 2, not 1"),
+    "version_0": (header(version=0) + BODY, "format version 0 is unknown"),
+    "version_2": (header(version=2) + BODY, "but 3 rows of 2 features take"),
+    "version_3": (header(version=3) + BODY, "format version 3 is unknown"),
+    "narrow_as_wide": (header(version=2) + BODY[:-3] + bytes(5) + b"\1", "in the form of others"),
     "fewer_rows": (header(rows=2) + BODY, "but 2 rows of 2 features take"),
     "more_rows": (header(rows=4) + BODY, "but 4 rows of 2 features take"),
     "no_rows": (header(rows=0) + BODY[:64], "0 rows of 2 features; the limits"),
@@ -189,3 +191,11 @@ def test_rejects_records_that_do_not_fit_the_capacity_class(shape: tuple[int, in
     fields = good() | {"features": np.zeros(shape, np.int64), "labels": np.zeros(shape[0], np.int64)}
     with pytest.raises(InputError, match=r"do not fit the schema's capacity class of 32 x 2"):
         Records(**fields).check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [0, 1023, 7], [-2048, 2047, 0]])
+def test_classes_and_targets_come_back_as_they_went(labels: list[int]) -> None:
+    records = Records(**good() | {"labels": np.array(labels)})
+    data = records.encode()
+    assert same(Records.decode(data), records)
+    assert len(data) == largest_records(3, 2)

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedproof.data import Schema, Table, load
-from fedproof.data.schema import MAX_SCHEMA_BYTES
+from fedproof.data.schema import MAX_SCHEMA_BYTES, Target
 from fedproof.errors import InputError
 
 GOOD = Schema("ward", ("age", "dose"), (50.0, 2.5), (10.0, 0.5), ("no", "yes"), 64)
@@ -38,7 +39,10 @@ def test_the_canonical_bytes_are_pinned() -> None:
 
 BAD_FIELDS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown_field": ({"note": "x"}, "unknown or missing fields: 'note'"),
-    "version_2": ({"version": 2}, "not version 1"),
+    "version_2": ({"version": 2}, "unknown or missing fields: 'target'"),
+    "version_3": ({"version": 3}, "not version 1 or 2"),
+    "target_in_version_1": ({"target": None}, "unknown or missing fields: 'target'"),
+    "two_classes_in_version_2": ({"version": 2, "target": None}, "canonical"),
     "version_true": ({"version": True}, "not version 1"),
     "version_float": ({"version": 1.0}, "not version 1"),
     "fraction_bits": ({"fraction_bits": 9}, "fraction_bits"),
@@ -70,8 +74,8 @@ BAD_FIELDS: dict[str, tuple[dict[str, Any], str]] = {
     "features_lone_surrogate": ({"features": ["age", "\ud800"]}, "not a printable name"),
     "name_line_break": ({"name": "a\nb"}, "not a printable name"),
     "name_number": ({"name": 5}, "not a printable name"),
-    "one_class": ({"classes": ["no"]}, "classes must be 2 to 2 names"),
-    "three_classes": ({"classes": ["a", "b", "c"]}, "classes must be 2 to 2 names"),
+    "one_class": ({"classes": ["no"]}, "classes must be 2 to 1024 names"),
+    "three_classes": ({"classes": ["a", "b", "c"]}, "canonical"),
     "constant_unknown": ({"constant": ["height"]}, "constant must list features"),
     "constant_out_of_order": ({"constant": ["dose", "age"], "scale": [1.0, 1.0]}, "constant must list features"),
     "constant_scale": ({"constant": ["age"]}, "feature 'age': it is constant, so its scale must be 1"),
@@ -278,3 +282,43 @@ def test_extreme_columns_give_a_usable_schema() -> None:
 def test_rejects_a_schema_of_no_capacity_class() -> None:
     with pytest.raises(InputError, match=r"'100' rows are no capacity class"):
         Schema.from_public(load(), 100)
+
+
+COST = replace(GOOD, classes=(), target=Target("cost", 100.0, 50.0))
+THREE = replace(GOOD, classes=("a", "b", "c"))
+
+
+@pytest.mark.parametrize("schema", [COST, THREE])
+def test_classes_and_targets_come_back_as_they_went(schema: Schema) -> None:
+    assert Schema.decode(schema.encode()) == schema
+    assert json.loads(schema.encode())["version"] == 2
+    assert str(schema.label_kind) == ("target" if schema is COST else "classes 3")
+
+
+def test_a_target_is_quantised_like_a_feature() -> None:
+    labels = np.array([100.0, 150.0, 75.1, 1e9, -1e9])
+    assert COST.quantise_labels(labels).tolist() == [0, 256, -127, 2047, -2048]
+    np.testing.assert_allclose(COST.standardise_labels(labels), [0, 1, -0.498, 2047 / 256, -8])
+    public = Table("ward", np.array([[1.0, 2], [3, 5], [4, 4]]), ("age", "dose"), np.array([1.0, 2.0, 6.0]), (), "cost")
+    made = Schema.from_public(public, 32)
+    assert made.target is not None
+    assert (made.target.name, made.target.centre, made.target.scale) == ("cost", 3.0, math.sqrt(14 / 3))
+
+
+def test_classes_are_checked() -> None:
+    assert THREE.quantise_labels(np.array([2, 0])).tolist() == [2, 0]
+    assert THREE.standardise_labels(np.array([2, 0])).dtype == np.float64
+    for wrong in (np.array([3]), np.array([-1])):
+        with pytest.raises(InputError, match=r"outside \[0, 3\)"):
+            THREE.quantise_labels(wrong)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [{"name": "cost", "centre": 1.0}, {"name": "", "centre": 1.0, "scale": 1.0},
+     {"name": "c", "centre": 1, "scale": 1.0}, {"name": "c", "centre": 1.0, "scale": 0.0}, [], "cost", 5],
+)  # fmt: skip
+def test_refuses_a_bad_target(target: object) -> None:
+    value = json.loads(COST.encode()) | {"target": target}
+    with pytest.raises(InputError, match="target"):
+        Schema.decode(encoded(value))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedproof.data import Parts, Table, capacity_rows, load, split
+from fedproof.data.load import CLASSES, TARGET
 from fedproof.data.split import _share_out
 from fedproof.errors import InputError
 
@@ -163,3 +164,21 @@ def test_the_capacity_class_holds_the_largest_part(largest: int, rows: int) -> N
 def test_rejects_a_capacity_class_of_nothing() -> None:
     with pytest.raises(InputError, match=r"no parts"):
         capacity_rows([])
+
+
+@pytest.mark.parametrize(("name", "labels", "participants"), [("wine", CLASSES, 3), ("diabetes", TARGET, 4)])
+def test_classes_are_mixed_evenly_and_targets_are_split(name: str, labels: str, participants: int) -> None:
+    table = load(name, labels=labels)
+    first, second = split(table, participants, 7), split(table, participants, 7)
+    for one, other in zip((first.test, *first.parts), (second.test, *second.parts), strict=True):
+        np.testing.assert_array_equal(one.features, other.features)
+    sizes = [part.rows for part in first.parts]
+    assert sum(sizes) + first.test.rows == table.rows
+    assert min(sizes) >= 32
+    assert len(set(sizes)) == participants
+    for label in range(len(table.class_names)):
+        share = np.mean(table.labels == label)
+        assert all(abs(np.mean(part.labels == label) - share) < 0.05 for part in (first.test, *first.parts))
+    assert sorted(np.concatenate([p.labels for p in (first.test, *first.parts)])) == sorted(table.labels)
+    with pytest.raises(InputError, match="ask for at most"):
+        split(table, 100, 7)

@@ -47,7 +47,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "blank_name": ({"feature_names": ("age", " ")}, "' ' is not a usable feature name"),
     "number_as_name": ({"feature_names": ("age", 7)}, "'7' is not a usable feature name"),
     "line_break_in_name": ({"name": "a\nb"}, "is not a usable table name"),
-    "three_classes": ({"class_names": ("a", "b", "c")}, "3 class names; two are needed"),
+    "one_class": ({"class_names": ("a",), "labels": np.zeros(3, np.int64)}, "1 class names; 2 to 1024 are needed"),
+    "label_three": ({"class_names": ("a", "b", "c"), "labels": np.array([0, 3, 2])}, "labels must be 0 to 2"),
+    "target_and_classes": ({"target": "cost"}, "a target has one usable name and no classes"),
+    "target_name": ({"target": "\n", "class_names": ()}, "a target has one usable name and no classes"),
+    "target_nan": (
+        {"target": "cost", "class_names": (), "labels": np.array([0.5, np.nan, 1.0])},
+        "record 2: the target is NaN",
+    ),
 }
 
 
@@ -107,3 +114,14 @@ def test_take_keeps_the_order_asked_for() -> None:
     np.testing.assert_array_equal(part.features, [[4, 5], [0, 1]])
     np.testing.assert_array_equal(part.labels, [1, 0])
     assert part.name == "part"
+
+
+def test_a_table_of_a_target_or_of_three_classes() -> None:
+    made = Table(**good() | {"labels": np.array([0.5, -2.0, 3.0]), "class_names": (), "target": "cost"})
+    assert (made.target, made.labels.dtype, made.take([2, 0], "part").labels.tolist()) == (
+        "cost",
+        np.float64,
+        [3.0, 0.5],
+    )
+    three = Table(**good() | {"labels": np.array([2, 0, 1]), "class_names": ("a", "b", "c")})
+    assert three.take([0], "part").class_names == ("a", "b", "c")

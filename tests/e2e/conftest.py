@@ -17,6 +17,7 @@ from fedproof.app.world import World, build, create_folder
 from fedproof.data import Parts, Schema, capacity_rows, load, split
 from fedproof.learning.fixed import TrainingSpec
 from fedproof.learning.model import GlobalModel
+from fedproof.learning.plan import TrainingPlan
 from fedproof.ledger.federation import Aggregate, TaskInfo, Update
 from fedproof.nodes.participant import Participant
 from fedproof.nodes.worker import Sum, Worker
@@ -118,9 +119,9 @@ def arena(key_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     parts = split(load("wine", positive="class_1"), 3, 1)
     rows = capacity_rows(parts.parts)
     schema = Schema.from_public(parts.test, rows)
-    spec = TrainingSpec(rows, schema.columns, mask_count=8)
+    plan = TrainingPlan.of(TrainingSpec(rows, schema.columns, mask_count=8))
     create_folder(folder)
-    world = build(folder, spec, Keyring(key_cache), None, Silent())
+    world = build(folder, plan, Keyring(key_cache), None, Silent())
     costs = Costs()
     seats = [enter_market(world, k, part, schema, costs, Silent()) for k, part in enumerate(parts.parts, 1)]
     workers = [

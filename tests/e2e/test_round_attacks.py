@@ -9,8 +9,7 @@ import pytest
 
 from fedproof import _core
 from fedproof.errors import ContractRejected, ProofError, SealingError, SharingError, StateError, StorageError
-from fedproof.learning import sgd
-from fedproof.learning.model import GlobalModel
+from fedproof.learning import exact
 from fedproof.ledger.federation import Stage, Update
 from fedproof.nodes.holder import OpenedDataset
 from fedproof.nodes.participant import Participant, put_shares
@@ -37,8 +36,8 @@ def forged_update(game: Game, number: int, monkeypatch: pytest.MonkeyPatch, chan
     federation = game.arena.world.federation
     honest = federation.submit_update_call
 
-    def lying(task: object, update: Update) -> object:
-        return honest(task, change(update))  # type: ignore[operator,arg-type]
+    def lying(task: object, update: Update, anchor: int) -> object:
+        return honest(task, change(update), anchor)  # type: ignore[operator,arg-type]
 
     monkeypatch.setattr(federation, "submit_update_call", lying)
     game.train(number)
@@ -48,11 +47,12 @@ def forged_update(game: Game, number: int, monkeypatch: pytest.MonkeyPatch, chan
 def test_settles_honest_rounds_with_the_exact_rounded_average(arena: Arena) -> None:
     game = arena.open()
     for _ in range(2):
-        expected = np.zeros(arena.world.deployment.spec.columns, dtype=object)
+        expected = np.zeros(arena.world.deployment.plan.model.parameters, dtype=object)
         for participant in game.participants:
             o = participant.opened
-            update = sgd.train(arena.world.deployment.spec, o.features, o.mask, o.labels, game.model.weights).update
-            expected += o.rows * update.astype(object)
+            plan = arena.world.deployment.plan
+            update = exact.train(plan, o.features, o.mask, o.labels, game.model.layers).update
+            expected += o.rows * plan.model.flatten(update).astype(object)
         before = game.model.weights
         game.train()
         game.settle()
@@ -166,13 +166,13 @@ def test_refuses_to_train_on_records_that_are_not_enrolled(arena: Arena) -> None
 
 def test_refuses_to_prove_an_update_that_is_not_the_training(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     game = arena.open()
-    real = sgd.train
+    real = exact.train
 
-    def poisoned(*args: object) -> sgd.Trace:
+    def poisoned(*args: object) -> exact.ModelTrace:
         trace = real(*args)  # type: ignore[arg-type]
-        return replace(trace, end=trace.end + 1)
+        return replace(trace, end=tuple(layer + 1 for layer in trace.end))
 
-    monkeypatch.setattr(sgd, "train", poisoned)
+    monkeypatch.setattr(exact, "train", poisoned)
     with pytest.raises(ProofError):
         game.train(0)
 
@@ -254,7 +254,7 @@ def test_names_a_worker_that_lies_and_finishes_without_it(arena: Arena) -> None:
     leader, liar = arena.workers[0], arena.workers[2]
     outputs = game.outputs(leader)
     task = game.task
-    length = arena.world.deployment.spec.columns + 3
+    length = arena.world.deployment.update_size
     from fedproof.sharing import Output, info_for_output, worker_index
 
     lie = Output(worker_index(3), _core.fr_random(length)).encode()
@@ -338,6 +338,24 @@ def test_refuses_a_second_sum_over_one_model_also_after_a_restart(arena: Arena) 
         again.output(task, task.round, game.updates[1:], worker.hpke_public)
 
 
+def test_refuses_a_second_sum_over_a_model_that_an_older_state_served(arena: Arena) -> None:
+    """The account posted an output, and the state was put back from a copy that was made before."""
+    game, other = arena.open(), arena.open()
+    game.train()
+    game.freeze()
+    worker, task = arena.workers[0], game.task
+    before = dict(worker.state.get("served", {}))
+    index = worker.publish_output(task, task.round, game.updates)
+    committee = arena.world.federation.committee
+    committee.post_output(worker.account, task.task_id, task.round, index)
+    worker.state.put(served=before)
+    same_start = replace(other.task, model=task.model)
+    with pytest.raises(StateError, match="was served in task"):
+        worker._bind(same_start, 1, game.updates)
+    worker._bind(replace(other.task, model=bytes(64)), 1, game.updates)  # of another model
+    worker._bind(task, task.round, game.updates)  # the round itself is finished with what is on chain
+
+
 def test_refuses_to_train_twice_on_one_model_also_in_another_task(arena: Arena) -> None:
     game = arena.open()
     game.train(0)
@@ -367,7 +385,7 @@ def test_refuses_a_state_restored_from_before_a_submission(arena: Arena) -> None
 
 def test_refuses_a_model_blob_that_is_not_the_chains(arena: Arena) -> None:
     game = arena.open()
-    wrong = GlobalModel(game.model.weights + 1, game.model.weight_scale)
+    wrong = replace(game.model, weights=game.model.weights + 1)
     with pytest.raises(SealingError, match="not the one"):
         game.participants[0].train(game.task, 1, wrong)
 
@@ -391,6 +409,7 @@ def test_refuses_to_enrol_under_other_keys_or_a_swapped_description(arena: Arena
         (replace(task.params, training_key=task.params.aggregation_key), "training key"),
         (replace(task.params, model=_core.g1_generator()), "start model"),
         (replace(task.params, mask_count=task.params.mask_count + 1), "capacity class"),
+        (replace(task.params, spec_digest=bytes(32)), "binds another training plan"),
         (replace(task.params, threshold=2), "committee"),
     ):
         with pytest.raises(StateError, match=what):

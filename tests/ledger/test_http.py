@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import socket
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from fedproof.errors import InputError, LedgerError
-from fedproof.ledger import Chain
-from fedproof.ledger.http import HttpRpc, UnreachableError
+from fedproof.ledger import Chain, http
+from fedproof.ledger.http import HttpRpc, TooLargeError, UnreachableError
+from fedproof.ledger.logs import get_logs
 from fedproof.ledger.rpc import RpcError
 from tests.support.flaky import (
     Exchange,
@@ -149,8 +154,29 @@ def test_refusal_is_read_whatever_the_status(node: FlakyNode, rpc: HttpRpc) -> N
 
 def test_answer_without_end_is_cut_off(node: FlakyNode, rpc: HttpRpc) -> None:
     node.faults["eth_getLogs"] = [endless_answer]
-    with pytest.raises(LedgerError, match="more than 67108864 bytes"):
+    with pytest.raises(TooLargeError, match="more than 67108864 bytes"):
         rpc.request("eth_getLogs")
+
+
+def test_logs_in_more_bytes_than_are_read_are_asked_for_in_parts(
+    node: FlakyNode, rpc: HttpRpc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes have limits of their own, and say so; this one is ours."""
+    with Chain.connect(node.url, chain_id=31_337) as chain:
+        sender = chain.new_account("sender")
+        token = chain.deploy("AccessToken", 10**24, sender=sender)
+        for amount in range(1, 7):
+            chain.transact(token.functions.transfer("0x" + "11" * 20, amount), sender)
+        head = chain.block_number()
+        whole = get_logs(rpc, token.address, [], 0, head)
+    assert len(whole) >= 6
+    monkeypatch.setattr(http, "_MAX_RESPONSE", 2_000)  # two or three logs
+    node.seen.clear()
+    assert get_logs(rpc, token.address, [], 0, head) == whole
+    assert len(node.asked("eth_getLogs")) > 2
+    monkeypatch.setattr(http, "_MAX_RESPONSE", 200)
+    with pytest.raises(TooLargeError):  # one block holds more than that
+        get_logs(rpc, token.address, [], 0, head)
 
 
 def test_dripping_answer_is_cut_off_in_time(node: FlakyNode, pauses: list[float]) -> None:
@@ -160,6 +186,67 @@ def test_dripping_answer_is_cut_off_in_time(node: FlakyNode, pauses: list[float]
     with pytest.raises(UnreachableError, match="timed out"):
         rpc.request("eth_blockNumber")
     assert time.monotonic() - start < 3
+    rpc.close()
+
+
+class Drip:
+    """A server on a socket of its own: it sends some bytes at once, and then one now and then without an end."""
+
+    def __init__(self, at_once: bytes, then: bytes) -> None:
+        self._at_once, self._then, self._over = at_once, then, threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Drip:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._server.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(self._at_once)
+            for byte in itertools.cycle(self._then):
+                if self._over.wait(0.05):
+                    return
+                connection.sendall(bytes([byte]))
+
+
+LINE = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "status line": (b"", b"HTTP/1.1 200 " + b"O" * 60_000),
+    "name of a header": (LINE, b"x" * 60_000),
+    "headers": (LINE, b"a: b\r\n"),
+    "status lines to be continued": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "length of a chunk": (LINE + b"transfer-encoding: chunked\r\n\r\n", b"0" * 60_000),
+    "chunks": (LINE + b"transfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "body": (LINE + b"content-length: 9999\r\n\r\n", b" "),
+}
+
+
+@pytest.mark.parametrize("drip", DRIPS)
+def test_an_answer_that_drips_at_any_place_is_cut_off_in_time(drip: str) -> None:
+    with Drip(*DRIPS[drip]) as server:
+        rpc = HttpRpc(server.url, timeout=0.5, retries=0)
+        start = time.monotonic()
+        with pytest.raises(UnreachableError, match="timed out"):
+            rpc.request("eth_blockNumber")
+        assert 0.4 < time.monotonic() - start < 1.5
+        rpc.close()
+
+
+def test_a_connection_that_is_used_again_has_its_whole_time_again(node: FlakyNode) -> None:
+    rpc = HttpRpc(node.url, timeout=0.4, retries=0)
+    for _ in range(4):
+        assert rpc.request("eth_blockNumber") == "0x0"
+        time.sleep(0.15)
+    assert len(node.asked("eth_blockNumber")) == 4
     rpc.close()
 
 

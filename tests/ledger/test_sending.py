@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from web3.contract import Contract
 
-from fedproof.errors import ContractRejected, InputError, LedgerError
+from fedproof.errors import ContractRejected, InputError, LedgerError, RevertedError
 from fedproof.ledger import Account, Chain, ReplacedError, SendingPolicy, UnsettledError, read_signed
 from fedproof.ledger.embedded.genesis import FAUCET_KEY
+from fedproof.ledger.sending import TX_GAS_CAP
 from tests.ledger.conftest import PROBE, deploy_probe
 from tests.support.flaky import (
     Exchange,
@@ -352,6 +353,37 @@ def test_reason_of_a_failure_is_found_without_a_trace(
         chain.wait(sent)
     assert caught.value.arguments == (alice.address, 9)
     assert len(node.asked("debug_traceTransaction")) == 1
+
+
+SILENT: dict[str, list[Handler]] = {
+    "refuses_with_403": [status(403)],
+    "hangs": [Exchange.hang] * 4,
+    "knows_no_trace": [refusal(-32601, "method not found")],
+}
+
+
+@pytest.mark.parametrize("trace", SILENT)
+@pytest.mark.parametrize("again", ["refuses_with_403", "hangs"])
+@pytest.mark.parametrize("reason", [None, "0xnonsense"])
+def test_a_failure_is_a_failure_however_little_the_node_tells(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account, trace: str, again: str, reason: str | None
+) -> None:
+    """Who took it for something that passes would send the same bytes for ever."""
+    sent = chain.send(probe.functions.refuse(9), alice, gas=100_000)
+    receipt = node.chain.request("eth_getTransactionReceipt", sent.tx_hash) | {"revertReason": reason}
+    node.faults["eth_getTransactionReceipt"] = [result(receipt)]
+    node.faults["debug_traceTransaction"] = list(SILENT[trace])
+    node.faults["eth_call"] = list(SILENT[again])
+    with pytest.raises(RevertedError, match=f"{sent.tx_hash} failed: the node gives no reason"):
+        chain.wait(sent)
+
+
+def test_gas_can_be_asked_for_beyond_the_margin(chain: Chain, probe: Contract, alice: Account) -> None:
+    function = probe.functions.store(1, 2, b"")
+    plain, more = (chain.prepare(function, alice, extra_gas=extra).gas for extra in (0, 200_000))
+    assert more == plain + 200_000
+    assert chain.prepare(function, alice, extra_gas=10**9).gas == TX_GAS_CAP
+    assert chain.prepare(function, alice, gas=70_000, extra_gas=200_000).gas == 70_000
 
 
 def test_export_from_a_node_that_contradicts_itself_is_refused(

@@ -15,10 +15,12 @@ from fedproof.app.world import World
 from fedproof.data import Parts, Schema
 from fedproof.ledger import Chain
 from fedproof.ledger.marketplace import Marketplace
+from fedproof.nodes.state import StateFile
 from fedproof.proving.circuit import compile_statement
 from fedproof.proving.keys import Keys, setup
 from tests.e2e.conftest import Arena, arena, key_cache  # noqa: F401
 from tests.nodes.bank import EPOCH_LENGTH, STATEMENT, Bank
+from tests.nodes.paper import Desk
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +52,10 @@ def bank(shared_bank: Bank, tmp_path: Path) -> Iterator[Bank]:
 def hospital(arena: Arena) -> tuple[World, Parts, Schema]:  # noqa: F811
     """A marketplace and records, for providers and holders of a test's own."""
     return arena.world, arena.parts, arena.schema
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """For roles that see tasks on paper."""
+    with StateFile(tmp_path / "node", "node") as state:
+        yield Desk(state)

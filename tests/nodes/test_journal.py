@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from web3.contract import Contract
 
 from fedproof.errors import FedproofError, LedgerError, StateError
 from fedproof.ledger import Account, Chain
+from fedproof.ledger.anchor import NO_ANCHOR, anchor
 from fedproof.ledger.view import View
 from fedproof.nodes import journal as journal_module
 from fedproof.nodes.journal import Journal
@@ -74,6 +77,47 @@ def test_goes_back_when_blocks_are_exchanged(chain: Chain, token: Contract, send
         pending = [each.tx_hash for each in journal.pending()]
         assert pending == found
         assert not set(pending) & {kept, *lost[:1]}
+
+
+def test_finds_its_way_back_from_the_first_reading(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path
+) -> None:
+    with Journal(tmp_path / "journal.db", chain.chain_id) as journal:
+        chain.mine(journal_module.UNDO_DEPTH)
+        snapshot, agreed = chain.dev.snapshot(), chain.block_number()
+        pay(chain, token, sender, 1)
+        journal.advance(chain, [token], chain.block_number())
+        chain.dev.revert(snapshot)
+        chain.dev.set_next_timestamp(chain.timestamp() + 100)  # other blocks
+        found = pay(chain, token, sender, 2)
+        assert journal.advance(chain, [token], agreed + 1) > 0
+        assert journal.pending()[-1].tx_hash == found
+
+
+def test_keeps_a_block_to_go_back_to_however_far_it_reads_at_once(chain: Chain, tmp_path: Path) -> None:
+    depth = journal_module.UNDO_DEPTH
+    with Journal(tmp_path / "journal.db", chain.chain_id) as journal:
+        for step in (1, depth - 1, 3, depth, 2 * depth + 5, 1):
+            chain.mine(step)
+            journal.advance(chain, [], chain.block_number())
+            oldest = journal._db.execute("SELECT min(number) FROM blocks").fetchone()[0]
+            anchor = max(0, journal.cursor - depth)
+            assert anchor - depth <= oldest <= anchor
+
+
+def test_a_node_that_is_behind_is_no_chain_that_took_blocks_back(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path
+) -> None:
+    with Journal(tmp_path / "journal.db", chain.chain_id) as journal:
+        snapshot = chain.dev.snapshot()
+        pay(chain, token, sender, 1)
+        journal.advance(chain, [token], chain.block_number())
+        journal.handled(journal.pending())
+        cursor = journal.cursor
+        chain.dev.revert(snapshot)
+        with pytest.raises(LedgerError, match="behind, or stale"):
+            journal.advance(chain, [token], chain.block_number())
+        assert (journal.cursor, journal.pending()) == (cursor, [])
 
 
 def test_a_chain_that_is_another_is_not_followed(
@@ -152,6 +196,100 @@ def test_a_view_reads_at_its_block_and_sends_nothing(chain: Chain, token: Contra
     assert view.call(call) == 5
 
 
+class Changed:
+    """A chain's node whose answers are changed."""
+
+    url = "x"
+
+    def __init__(self, chain: Chain, change: Callable[[str, Any], Any]) -> None:
+        self._real, self._change = chain.rpc, change
+        self.asked: Counter[str] = Counter()
+        chain.rpc = self
+
+    def request(self, method: str, *params: Any) -> Any:
+        self.asked[method] += 1
+        return self._change(method, self._real.request(method, *params))
+
+
+def test_a_log_that_comes_twice_is_read_once(chain: Chain, token: Contract, sender: Account, tmp_path: Path) -> None:
+    pay(chain, token, sender, 1)
+    once = len(chain.rpc.request("eth_getLogs", {"address": token.address, "fromBlock": "0x0", "toBlock": "latest"}))
+    Changed(chain, lambda method, found: 2 * found if method == "eth_getLogs" else found)
+    with Journal(tmp_path / "journal.db", chain.chain_id) as journal:
+        journal.advance(chain, [token], chain.block_number())
+        assert len(journal.pending()) == once > 0
+
+
+@pytest.mark.parametrize("other", [{"transactionHash": "0x" + "00" * 32}, {"logIndex": hex(1 << 63)}])
+def test_logs_that_contradict_each_other_are_asked_for_again(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path, other: dict[str, str]
+) -> None:
+    pay(chain, token, sender, 1)
+    real = chain.rpc
+    Changed(chain, lambda method, found: [*found, found[-1] | other] if method == "eth_getLogs" else found)
+    with Journal(tmp_path / "journal.db", chain.chain_id) as journal:
+        for _ in range(2):
+            with pytest.raises(LedgerError, match="contradicts itself"):
+                journal.advance(chain, [token], chain.block_number())
+        assert (journal.cursor, journal.pending()) == (-1, [])
+        chain.rpc = real
+        journal.advance(chain, [token], chain.block_number())
+        assert journal.pending()
+
+
+def test_who_is_far_behind_asks_for_few_blocks_and_keeps_what_was_read(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "UNDO_DEPTH", 3)
+    monkeypatch.setattr(journal_module, "CHUNK", 10)
+    start = chain.block_number() + 1
+    paid = [pay(chain, token, sender, k) for k in range(45)]
+    searches: list[int] = []
+
+    def fail(method: str, found: Any) -> Any:
+        if method == "eth_getLogs":
+            searches.append(1)
+            if len(searches) == 3:
+                raise LedgerError("busy")
+        return found
+
+    node = Changed(chain, fail)
+    with Journal(tmp_path / "journal.db", chain.chain_id, start) as journal:
+        with pytest.raises(LedgerError, match="busy"):
+            journal.advance(chain, [token], start + 44)
+        assert (journal.cursor, len(journal.pending())) == (start + 19, 20)
+        journal.advance(chain, [token], start + 44)
+        assert [each.tx_hash for each in journal.pending()] == paid
+        assert node.asked["eth_getBlockByNumber"] < 6 * len(searches) < 45  # not one for each block that had events
+        assert [journal.hash_of(start + k) is not None for k in (41, 42, 43, 44)] == [True] * 4
+
+
+def test_blocks_that_were_taken_back_are_told_of_though_the_node_fails_then(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path
+) -> None:
+    with Journal(tmp_path / "journal.db", chain.chain_id) as journal:
+        chain.mine(1)
+        journal.advance(chain, [token], chain.block_number())
+        snapshot = chain.dev.snapshot()
+        pay(chain, token, sender, 1)
+        journal.advance(chain, [token], chain.block_number())
+        chain.dev.revert(snapshot)
+        chain.dev.set_next_timestamp(chain.timestamp() + 100)  # other blocks
+        chain.mine(1)
+        real = chain.rpc
+
+        def busy(method: str, found: Any) -> Any:
+            if method == "eth_getLogs":
+                raise LedgerError("busy")
+            return found
+
+        Changed(chain, busy)
+        with pytest.raises(LedgerError, match="busy"):
+            journal.advance(chain, [token], chain.block_number())
+        chain.rpc = real
+        assert [journal.advance(chain, [token], chain.block_number()) for _ in range(2)] == [1, 0]
+
+
 class Recorder:
     """A role and a watcher that remember what they were asked and told."""
 
@@ -206,6 +344,49 @@ def test_a_step_is_taken_at_the_start_after_events_and_when_due(
     assert loop.once()
     assert role.events[-1] == 0
     assert role.steps[-1] == chain.block_number()
+
+
+def test_a_step_below_the_head_names_the_block_as_the_journal_knew_it(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path
+) -> None:
+    loop, role = loop_over(chain, token, tmp_path, confirmations=2)
+    chain.mine(5)
+    loop.once()
+    number = chain.block_number() - 2
+    block_hash = chain.rpc.request("eth_getBlockByNumber", hex(number), False)["hash"]
+    assert loop.view.anchor == anchor(number, bytes.fromhex(block_hash[2:]))
+    assert (chain.anchor, role.steps[-1]) == (NO_ANCHOR, number)
+    loop.view.move_to(number)
+    assert loop.view.anchor == NO_ANCHOR
+
+
+def test_a_node_whose_head_fell_is_waited_for(chain: Chain, token: Contract, tmp_path: Path) -> None:
+    """Its blocks are still there, but one of them is not kept: what is sent by it would name no branch."""
+    loop, role = loop_over(chain, token, tmp_path, confirmations=3)
+    assert not loop.once()  # the contract is not so deep yet
+    chain.mine(20)
+    snapshot = chain.dev.snapshot()
+    chain.mine(1)
+    role.fail = LedgerError("slow")
+    with pytest.raises(LedgerError, match="slow"):
+        loop.once()
+    chain.dev.revert(snapshot)
+    with pytest.raises(LedgerError, match="behind, or stale"):
+        loop.once()
+    chain.mine(1)
+    assert loop.once()
+    assert len(role.steps) == 2
+    assert loop.view.anchor != NO_ANCHOR
+
+
+@pytest.mark.parametrize("confirmations", [0, 200])
+def test_a_step_at_the_head_or_far_below_names_no_block(
+    chain: Chain, token: Contract, tmp_path: Path, confirmations: int
+) -> None:
+    loop, _ = loop_over(chain, token, tmp_path, confirmations)
+    chain.mine(205)
+    loop.once()
+    assert loop.view.anchor == NO_ANCHOR
 
 
 def test_a_step_that_failed_is_due_again_with_its_events(
@@ -270,3 +451,20 @@ def test_the_loop_goes_on_over_errors_of_chain_and_store_and_ends_at_those_of_it
     assert 0.5 <= pauses[1] <= 1.5
     loop.stop.set()
     loop.run()
+
+
+def test_forgets_handled_events_that_can_no_longer_be_undone(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "UNDO_DEPTH", 3)
+    path = tmp_path / "journal.db"
+    with Journal(path, chain.chain_id) as journal:
+        for k in range(8):
+            pay(chain, token, sender, k)
+            journal.advance(chain, [token], chain.block_number())
+            journal.handled(journal.pending()[:1])
+    db = sqlite3.connect(path)
+    kept = [row[0] for row in db.execute("SELECT block FROM events WHERE handled = 1")]
+    db.close()
+    assert kept
+    assert min(kept) >= chain.block_number() - 5

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from fedproof.errors import ProofError, StateError
+from fedproof.errors import ProofError, StateError, StorageError
+from fedproof.ledger import SignedTransaction
 from fedproof.ledger.federation import Federation
 from fedproof.nodes import participant as participant_node
 from fedproof.nodes import worker as worker_node
 from fedproof.nodes.participant import Participant
 from fedproof.nodes.state import StateFile
 from fedproof.nodes.worker import Worker
+from fedproof.storage.content import content_id
 from tests.e2e.conftest import Arena, Game
 
 pytestmark = pytest.mark.slow
@@ -63,14 +66,16 @@ def test_a_crash_before_the_submission_spends_a_mask_and_publishes_nothing(
     participant = restart(game, 0)
     assert game.updates == []
     assert spent(participant, game.task_id) == 1
-    game.train(0)  # nothing had been sent: the same update again, behind the next mask
-    assert spent(participant, game.task_id) == 2
+    monkeypatch.setattr(participant, "_make", crash)
+    game.train(0)  # nothing had been sent: the same proof again, with the mask that it spent
+    monkeypatch.undo()
+    assert spent(participant, game.task_id) == 1
     with pytest.raises(StateError, match="trained on"):  # it is in: no second one
         participant._make(game.task, game.task.round, game.model)
     game.train(1, 2)
     game.settle()
     game.train()
-    assert spent(participant, game.task_id) == 3
+    assert spent(participant, game.task_id) == 2
     assert len(game.updates) == 3
 
 
@@ -93,6 +98,35 @@ def test_a_submission_that_was_saved_is_sent_and_not_made_again(
     assert len(arena.world.chain.events(contract, "UpdateSubmitted", argument_filters=where)) == 1
     game.train(1, 2)
     game.settle()
+
+
+def test_a_mask_is_spent_before_its_update_leaves_and_not_where_none_does(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    game = arena.open()
+    participant, chain = game.participants[0], arena.world.chain
+
+    def full(*_: Any) -> None:
+        raise StorageError("no room")
+
+    monkeypatch.setattr(participant.deployment.store, "put", full)
+    with pytest.raises(StorageError, match="no room"):
+        game.train(0)
+    monkeypatch.undo()
+    assert spent(participant, game.task_id) == 0
+    on_disk: list[int] = []
+    real = chain.broadcast
+
+    def broadcast(transaction: SignedTransaction) -> None:
+        saved = json.loads(participant.state.path.read_text())["data"]
+        on_disk.append(saved["enrolments"][str(game.task_id)]["spent"])
+        assert saved["outbox"][f"submit/{game.task_id}/1/{game.task.model.hex()[:16]}"] == transaction.raw.hex()
+        real(transaction)
+
+    monkeypatch.setattr(chain, "broadcast", broadcast)
+    game.train(0)
+    assert on_disk == [1]
+    assert spent(participant, game.task_id) == 1
 
 
 def test_a_proof_that_does_not_verify_is_not_sent(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +152,7 @@ def test_what_complaints_need_is_kept_until_the_next_round(arena: Arena) -> None
         assert sealed == participant.deployment.store.get(ids[32 * (index - 1) : 32 * index].hex())
         share = participant.sent.share(task.task_id, 1, index)
         assert share is not None
-        received = arena.workers[index - 1]._receive(task, 1, game.updates[0], index)
+        received = arena.workers[index - 1].receive(task, 1, game.updates[0], index)
         assert received.share.encode() == share
     assert participant.sent.share(task.task_id, 2, 1) is None
     participant.sent.drop_before(task.task_id, 2)
@@ -134,7 +168,7 @@ def test_nothing_is_computed_before_the_mask_is_saved(arena: Arena, monkeypatch:
         raise StateError("no room")
 
     monkeypatch.setattr(StateFile, "put", full)
-    monkeypatch.setattr("fedproof.nodes.participant.sgd.train", crash)
+    monkeypatch.setattr("fedproof.nodes.participant.exact.train", crash)
     with pytest.raises(StateError, match="no room"):
         game.train(0)
     monkeypatch.undo()
@@ -171,7 +205,7 @@ def test_masks_of_two_tasks_are_different(arena: Arena) -> None:
         known = participant.state.get("enrolments")
         words = [known[str(game.task_id)]["masks"] for game in (first, second)]
         chunks = [masks[at : at + 64] for masks in words for at in range(0, len(masks), 64)]
-        assert len(set(chunks)) == 2 * arena.world.deployment.spec.mask_count
+        assert len(set(chunks)) == 2 * arena.world.deployment.plan.mask_count
 
 
 def test_refuses_to_train_when_all_masks_are_spent(arena: Arena) -> None:
@@ -179,7 +213,7 @@ def test_refuses_to_train_when_all_masks_are_spent(arena: Arena) -> None:
     participant = game.participants[0]
     known = dict(participant.state.get("enrolments"))
     mine = known[str(game.task_id)]
-    last = arena.world.deployment.spec.mask_count - 1
+    last = arena.world.deployment.plan.mask_count - 1
     participant.state.put(enrolments=known | {str(game.task_id): mine | {"spent": last}})
     with pytest.raises(StateError, match="all masks of this enrolment are spent"):
         game.train(0)
@@ -197,6 +231,22 @@ def test_refuses_a_state_from_before_the_enrolment(arena: Arena) -> None:
         game.train(0)
     participant.state.put(enrolments=known)
     game.train(0)
+
+
+def test_other_terms_than_at_the_enrolment_are_refused(arena: Arena) -> None:
+    """A chain node that shows another committee, or a larger t, would have shares sealed to itself or laid open."""
+    game = arena.open()
+    participant, task = game.participants[0], game.task
+    participant.sent.keep(task.task_id, 1, [b"sealed"] * 3, [b"one", b"two", b"three"])
+    other = replace(task, params=replace(task.params, threshold=3), terms=bytes(32))
+    before = participant.state.path.read_bytes()
+    with pytest.raises(StateError, match="other terms when this node enrolled"):
+        participant.train(other, 1, game.model)
+    with pytest.raises(StateError, match="other terms when this node enrolled"):
+        participant.reveal(other, 1, 1)
+    assert participant.state.path.read_bytes() == before
+    assert game.updates == []
+    assert participant.reveal(task, 1, 1) == bytes.fromhex(content_id(b"one"))
 
 
 def test_a_worker_that_crashed_after_binding_serves_that_set_alone(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,17 @@ def test_refuses_a_second_process_on_one_folder(tmp_path: Path) -> None:
         )
     assert done.returncode == 9
     assert "in use by another process" in done.stdout
+
+
+def test_a_folder_that_is_only_looked_at_can_be_taken(tmp_path: Path) -> None:
+    """Whether a node runs on it is seen by its lock, which the one who looks then holds for a moment."""
+    StateFile(tmp_path / "a", "worker").close()
+    with (tmp_path / "a" / "lock").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        end = threading.Timer(0.2, lambda: fcntl.flock(looking, fcntl.LOCK_UN))
+        end.start()
+        StateFile(tmp_path / "a", "worker").close()
+        end.join()
 
 
 @pytest.mark.parametrize(

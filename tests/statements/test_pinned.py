@@ -9,26 +9,63 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fedproof.learning.architecture import SQUARED, Model
+from fedproof.learning.clipping import BoundedPlan
 from fedproof.learning.fixed import TrainingSpec
+from fedproof.learning.plan import LayerScales, TrainingPlan
 from fedproof.proving.circuit import compile_statement
 from fedproof.statements.aggregation import AggregationStatement
+from fedproof.statements.bounded import BoundedStatement
 from fedproof.statements.eligibility import EligibilityStatement
+from fedproof.statements.labels import TARGET, LabelKind
 from fedproof.statements.listing import ListingStatement
+from fedproof.statements.models.statement import ModelStatement
 from fedproof.statements.training import TrainingStatement
 
 FILE = Path(__file__).with_name("pins.json")
 REFERENCE = TrainingSpec(256, 31)
+FIRST, UPPER = LayerScales(8, 12), LayerScales(8, 14)
+BOUNDED = BoundedPlan(
+    rows=32, columns=3, mask_count=5, parameters=5, fraction_bits=10, norm_squared=10**7, limb_bits=6, entry_limbs=2
+)
+# written out: a pin is of a plan, not of how scales are chosen
+MODELS = {
+    "linear 4, 64 rows": TrainingPlan(Model.linear(4), 64, 1, 5, (LayerScales(8, 14),), logit_bits=14, logit_limbs=2),
+    "logistic 4, 64 rows, 2 epochs": TrainingPlan.of(TrainingSpec(64, 5, 2, 5)),
+    "softmax 5-3, 32 rows, groups of one": TrainingPlan(
+        Model.softmax(5, 3), 32, 1, 5, (LayerScales(8, 14),), limb_bits=9, group=1, exponential_bits=15, logit_limbs=2
+    ),
+    "perceptron 4-5-3, 64 rows, groups of 8": TrainingPlan(
+        Model.perceptron(4, [5], 3), 64, 1, 5, (FIRST, UPPER), limb_bits=10, group=8
+    ),
+    "perceptron 4-3-1 of a target, 32 rows, 3 epochs": TrainingPlan(
+        Model.perceptron(4, [3], 1, SQUARED), 32, 3, 5, (FIRST, UPPER), logit_bits=14
+    ),
+    "perceptron 3-5-4-1, 64 rows, 2 epochs": TrainingPlan(
+        Model.perceptron(3, [5, 4], 1), 64, 2, 5, (FIRST, FIRST, UPPER), limb_bits=11, group=16
+    ),
+}
 STATEMENTS: dict[str, Callable[[], Any]] = {
     "eligibility, depth 20, 4 notes": EligibilityStatement,
     "listing, 256 x 31": lambda: ListingStatement(256, 31),
+    "listing of 3 classes, 64 x 5": lambda: ListingStatement(64, 5, LabelKind.of_classes(3)),
+    "listing of 10 classes, 64 x 5": lambda: ListingStatement(64, 5, LabelKind.of_classes(10)),
+    "listing of a target, 64 x 5": lambda: ListingStatement(64, 5, TARGET),
     "training, 256 x 31, 1 epoch, 17 masks": lambda: TrainingStatement(REFERENCE),
     "training, 64 x 5, 3 epochs, 80 masks": lambda: TrainingStatement(TrainingSpec(64, 5, 3, 80)),
     "aggregation, 31 columns, updates of 256 x 31": lambda: AggregationStatement(31, REFERENCE.update_bound),
+    "bounded update, 32 x 3, 5 parameters": lambda: BoundedStatement(BOUNDED),
+    "bounded update, 64 x 5, 100 parameters of 3 limbs": lambda: BoundedStatement(
+        replace(BOUNDED, rows=64, columns=5, parameters=100, limb_bits=9, entry_limbs=3)
+    ),
+    **{f"training, {name}": partial(ModelStatement, plan) for name, plan in MODELS.items()},
 }
 
 

@@ -1,6 +1,7 @@
 """Disk full, a torn write, a killed process, a driver that fails: a clear error and never half a blob (attack 32)."""
 
 import errno
+import io
 import itertools
 import os
 import signal
@@ -8,13 +9,14 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from fedproof.errors import StorageError
-from fedproof.storage import BlobStore, content_id
+from fedproof.storage import BlobStore, backend, content_id
 
 BLOB = bytes(range(256)) * 40
 _names = itertools.count()
@@ -69,6 +71,23 @@ def test_a_full_disk_is_a_storage_error_and_leaves_no_partial_blob(disk: FullDis
     disk.full_when = None
     assert store.get(kept) == b"kept"
     assert store.get(store.put(BLOB)) == BLOB
+
+
+class TwoWriters(FullDisk):
+    """Another node puts the same blob, and is told that it is there, just before our own move fails."""
+
+    def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
+        super().cp_file(path1, path2, **kwargs)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_failed_move_does_not_take_away_what_another_writer_put() -> None:
+    disk = TwoWriters()
+    store = BlobStore.over(disk, "/store")
+    with pytest.raises(StorageError, match="Input/output error"):
+        store.put(BLOB)
+    assert disk.find("/store") == [f"/store/{content_id(BLOB)}"]
+    assert store.get(content_id(BLOB)) == BLOB
 
 
 @pytest.mark.parametrize("when", ["writing", "before moving"])
@@ -188,3 +207,23 @@ def test_a_drivers_own_exception_becomes_a_storage_error_without_its_text() -> N
 def test_blobs_in_a_shared_folder_can_be_read_by_other_users(tmp_path: Path) -> None:
     blob = BlobStore.open(tmp_path).put(b"x")
     assert (tmp_path / blob).stat().st_mode & 0o777 == 0o644
+
+
+def test_a_store_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte each second: short blobs come, and long ones are given up after a minute."""
+    clock = itertools.count()
+    monkeypatch.setattr(backend, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    sink = backend.Sink(io.BytesIO(), None)
+    for _ in range(60):
+        sink.write(b"x")
+    with pytest.raises(StorageError, match="only 61 bytes came in 61 s"):
+        sink.write(b"x")
+
+
+def test_a_slow_line_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(backend, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    sink = backend.Sink(io.BytesIO(), None)
+    for _ in range(300):
+        sink.write(bytes(backend.LEAST_PACE))
+    assert sink.size == 300 * backend.LEAST_PACE

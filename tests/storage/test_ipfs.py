@@ -17,20 +17,40 @@ FOLDER = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"
 
 
 class Node(BaseHTTPRequestHandler):
-    """`POST /api/v0/block/put` and `GET /ipfs/<path>`, as Kubo and its gateway answer them."""
+    """`POST /api/v0/block/put | get | rm`, `pin/rm` and `GET /ipfs/<path>`, as Kubo and its gateway answer them."""
 
     served: dict[str, bytes] = {}  # noqa: RUF012  one per test, set by the fixture
     answer: Any = None
     status = 200
 
     def do_POST(self) -> None:
+        call, _, argument = self.path.removeprefix("/api/v0/").partition("?arg=")
+        if call != self.path.removeprefix("/api/v0/"):
+            self._kept(call, argument.partition("&")[0])
+            return
         body = self.rfile.read(int(self.headers["Content-Length"]))
         boundary = self.headers["Content-Type"].split("boundary=")[1].encode()
         data = body.split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n--" + boundary + b"--\r\n")
         assert self.path == "/api/v0/block/put?cid-codec=raw&mhtype=sha2-256&pin=true"
         key = raw_cid(content_id(data))
-        self.served[key] = data
+        if key not in self.served:  # a node does not write again what it believes to have
+            self.served[key] = self.write(data)
         self._send(json.dumps({"Key": key, "Size": len(data)}).encode() if self.answer is None else self.answer)
+
+    @staticmethod
+    def write(data: bytes) -> bytes:
+        """What the disk makes of a block."""
+        return data
+
+    def _kept(self, call: str, key: str) -> None:
+        if call == "block/rm":
+            self.served.pop(key, None)
+        if call == "block/get" and key in self.served:
+            self._send(self.served[key])
+        elif call == "block/get" or (call == "pin/rm" and key not in self.served):
+            self.send_error(500)
+        else:
+            self._send(b"{}")
 
     def do_GET(self) -> None:
         data = self.served.get(self.path.removeprefix("/ipfs/"))
@@ -89,6 +109,22 @@ def test_puts_a_block_with_the_node(node: type[Node], writer: BlobStore) -> None
         blob = writer.put(data)
         assert blob == content_id(data)
         assert node.served[raw_cid(blob)] == data
+
+
+@pytest.mark.parametrize("damaged", [b"", b"hell", b"other"])
+def test_puts_a_block_again_that_the_node_holds_damaged(node: type[Node], writer: BlobStore, damaged: bytes) -> None:
+    cid = raw_cid(content_id(b"hello"))
+    node.served[cid] = damaged
+    writer.put(b"hello")
+    assert node.served[cid] == b"hello"
+
+
+def test_says_where_a_disk_loses_what_is_written(
+    node: type[Node], writer: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "write", staticmethod(lambda data: data[:-1]))
+    with pytest.raises(StorageError, match="keeps a damaged copy"):
+        writer.put(b"hello")
 
 
 def test_refuses_a_blob_that_is_not_one_block(node: type[Node], writer: BlobStore) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import fsspec
 import pytest
 
 from fedproof.errors import InputError, StorageError
-from fedproof.storage import BlobStore, content_id
+from fedproof.storage import BlobStore, content_id, s3
+from tests.support.s3 import hand
 
 BLOB = bytes(range(256)) * 20
 _names = itertools.count()
@@ -20,9 +22,9 @@ _names = itertools.count()
 class Store:
     """A store with a hand inside: writes under an id whatever a thief or a bad disk would."""
 
-    def __init__(self, fs: Any, root: str) -> None:
+    def __init__(self, fs: Any, root: str, blobs: BlobStore | None = None) -> None:
         self.fs, self.root = fs, root
-        self.blobs = BlobStore.over(fs, root)
+        self.blobs = blobs or BlobStore.over(fs, root)
 
     def overwrite(self, blob: str, data: bytes) -> None:
         self.fs.pipe_file(f"{self.root}/{blob}", data)
@@ -31,10 +33,13 @@ class Store:
         return sorted(path.rsplit("/", 1)[1] for path in self.fs.find(self.root))
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "memory", pytest.param("s3", marks=pytest.mark.xdist_group("s3"))])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
         return Store(fsspec.filesystem("file"), str(tmp_path / "store"))
+    if request.param == "s3":
+        root = f"{request.getfixturevalue('s3_place')}/shares"
+        return Store(hand(), root, BlobStore.open(f"s3://{root}"))
     return Store(fsspec.filesystem("memory"), f"/store-{next(_names)}")
 
 
@@ -146,9 +151,11 @@ def test_opens_paths_and_urls(tmp_path: Path) -> None:
 def test_names_the_extra_that_a_url_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     # as on a machine without the drivers, whether or not this one has them
     def url_to_fs(address: str) -> None:
-        raise ImportError("Install s3fs") if address.startswith("s3") else ValueError("Protocol not known")
+        raise ValueError("Protocol not known")
 
     monkeypatch.setattr(fsspec, "url_to_fs", url_to_fs)
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    s3._driver.cache_clear()
     for protocol in ("s3", "ipfs"):
         with pytest.raises(InputError, match=rf"pip install 'fedproof\[{protocol}\]'"):
             BlobStore.open(f"{protocol}://place")

@@ -12,15 +12,18 @@ from hypothesis import strategies as st
 from fedproof.errors import StorageError
 from fedproof.storage import BlobStore, content_id
 from fedproof.storage.hashing import INLINE_BYTES, StreamHash
+from tests.support.s3 import hand
 
 BLOB = bytes(range(256)) * 8192  # two pieces
 _names = itertools.count()
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "memory", pytest.param("s3", marks=pytest.mark.xdist_group("s3"))])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[fsspec.AbstractFileSystem, str]:
     if request.param == "folder":
         return fsspec.filesystem("file"), str(tmp_path / "store")
+    if request.param == "s3":
+        return hand(), request.getfixturevalue("s3_place")
     return fsspec.filesystem("memory"), f"/unchecked-{next(_names)}"
 
 

@@ -28,6 +28,7 @@ from fedproof.errors import AuditError, FedproofError, InputError
 from fedproof.learning.model import TaskDescription
 from fedproof.ledger import Chain
 from fedproof.ledger.federation import Stage
+from fedproof.ledger.view import View
 from fedproof.storage import BlobStore
 
 # What hostile content may raise in the libraries that read it; a missing check never hides behind these.
@@ -69,25 +70,28 @@ def audit_run(folder: Path, teller: Teller, rpc: str | None = None) -> Audit:
     return audit
 
 
-def _audit(chain: Chain, manifest: Manifest, store: BlobStore, audit: Audit) -> None:
+def _audit(living: Chain, manifest: Manifest, store: BlobStore, audit: Audit) -> None:
+    # claims may still be on their way: all that is compared is of one block
+    chain = View.of(living)
+    chain.move_to(living.block_number())
     market, federation = open_contracts(chain, manifest.contracts, audit)
     task = federation.task_info(manifest.task)
     require(task.stage == Stage.ENDED, f"task {manifest.task} has not ended yet")
     description = TaskDescription.decode(store.get(task.params.description.hex()))
     capacity = market.capacity_class(task.params.class_id)
     require(
-        (capacity.rows, capacity.columns) == (description.spec.rows, description.spec.columns),
+        (capacity.rows, capacity.columns) == (description.plan.rows, description.plan.columns),
         f"task {task.task_id}: its description is for another shape than its capacity class",
     )
     srs = _core.Srs.from_bytes(store.get(description.srs))
-    audit.passed(check_powers(description.spec, srs))
+    audit.passed(check_powers(description.plan, srs))
     keys = {
         "eligibility": market.verifying_key(capacity.eligibility_key),
         "listing": market.verifying_key(capacity.listing_key),
         "training": market.verifying_key(task.params.training_key),
         "aggregation": market.verifying_key(task.params.aggregation_key),
     }
-    audit.passed(check_keys(description.spec, srs, keys))
+    audit.passed(check_keys(description.plan, srs, keys))
     if any(key.development for key in keys.values()):
         audit.note("the keys were made by one dealer, for development; who kept its randomness could forge")
     else:

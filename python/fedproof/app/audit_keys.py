@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fedproof import _core
 from fedproof.app.audit_base import require
-from fedproof.learning.fixed import TrainingSpec
-from fedproof.proving.circuit import compile_statement
+from fedproof.learning.plan import TrainingPlan
+from fedproof.nodes.params import powers_size
+from fedproof.proving.circuit import Circuit, compile_statement
 from fedproof.proving.keys import VerifyingKey
 from fedproof.statements.aggregation import AggregationStatement
 from fedproof.statements.eligibility import EligibilityStatement
-from fedproof.statements.layout import DatasetLayout, srs_size
+from fedproof.statements.layout import DatasetLayout
 from fedproof.statements.listing import ListingStatement
-from fedproof.statements.training import TrainingStatement
+from fedproof.statements.models.statement import ModelStatement
 
 _X_BYTES = 64  # of a G2 point: two points with one x are equal or opposite
 _INFINITY = bytes(64)
 
 
-def check_powers(spec: TrainingSpec, srs: _core.Srs) -> str:
-    """Enough powers for the class, not those of 1 or -1; the core has checked each one against the next."""
-    needed = srs_size(spec.rows, spec.columns, spec.mask_count)
-    require(srs.size >= needed, f"{srs.size} powers of tau are too few: a dataset of the class takes {needed}")
+def check_powers(plan: TrainingPlan, srs: _core.Srs) -> str:
+    """Enough powers for a plan, not those of 1 or -1; the core has checked each one against the next."""
+    needed = powers_size(plan)
+    require(
+        srs.size >= needed, f"{srs.size} powers of tau are too few: the datasets and updates of the plan take {needed}"
+    )
     return f"powers of tau: {srs.size} of them, consistent"
 
 
-def check_keys(spec: TrainingSpec, srs: _core.Srs, keys: dict[str, VerifyingKey]) -> str:
-    """Every key is of the circuit that this package compiles, linked to the published powers, and shares no secret."""
-    layout = DatasetLayout(spec.rows, spec.columns)
-    circuits = {
+def check_keys(
+    plan: TrainingPlan, srs: _core.Srs, keys: dict[str, VerifyingKey], circuits: Mapping[str, Circuit] | None = None
+) -> str:
+    """Every key is of the circuit that this package compiles, linked to the published powers, and shares no secret.
+
+    Args:
+        circuits: by name, where the caller has compiled them already.
+    """
+    layout = DatasetLayout(plan.rows, plan.columns)
+    circuits = circuits or {
         "eligibility": compile_statement(EligibilityStatement()),
-        "listing": compile_statement(ListingStatement(spec.rows, spec.columns)),
-        "training": compile_statement(TrainingStatement(spec)),
-        "aggregation": compile_statement(AggregationStatement(spec.columns, spec.update_bound)),
+        "listing": compile_statement(ListingStatement.of(plan)),
+        "training": compile_statement(ModelStatement(plan)),
+        "aggregation": compile_statement(AggregationStatement.of(plan)),
     }
     for name, key in keys.items():
         require(

@@ -11,18 +11,20 @@ from dataclasses import replace
 
 from fedproof import _core
 from fedproof.app.audit_base import direct_call, number_words, plain, require
+from fedproof.app.audit_committee import check_removal
 from fedproof.app.audit_task import TaskAuditor
+from fedproof.app.taskmodel import model_names
 from fedproof.errors import AuditError, FedproofError, ProofError
 from fedproof.learning.model import GlobalModel
 from fedproof.ledger.events import Event
 from fedproof.ledger.federation import Aggregate, Enrolment, SettledRound, TaskInfo, Update
 from fedproof.ledger.federation_types import linked_proof, set_bits
+from fedproof.nodes.params import update_size
 from fedproof.nodes.worker import check_aggregate, sealed_share, update_pre
 from fedproof.proving.linked import check_linked
 from fedproof.proving.transcript import training_challenges
 from fedproof.sealing import sealed_length, suite_of_public_key
 from fedproof.sharing.share import HEAD_BYTES, VALUE_BYTES
-from fedproof.statements.layout import WeightLayout
 
 
 class RoundAuditor:
@@ -40,15 +42,19 @@ class RoundAuditor:
             "a round was settled twice, or never opened",
         )
         self.openings: Counter[str] = Counter()
+        self.removed = 0
 
     def check(self, number: int) -> list[str]:
         """All proofs, shares and commitments of a round."""
         before = self.models[-1][0]
         task = replace(self.auditor.task, model=before, round=number)
-        accepted, rejected = self._history(task, number)
+        accepted, rejected, removed = self._history(task, number)
         lines = []
         if rejected:
             lines.append(f"round {number}: {rejected} rejected updates, each of whose proofs does not hold")
+        if removed:
+            self.removed += removed
+            lines.append(f"round {number}: {removed} updates removed, each on the word of {task.threshold + 1} workers")
         settled = self.settled.get(number)
         if settled is None:
             require(
@@ -75,23 +81,27 @@ class RoundAuditor:
         ]
 
     def notes(self) -> list[str]:
-        """Who opened its masked dataset more often than its masks hide."""
+        """Who opened its masked dataset more often than its masks hide; and what workers alone could see."""
         limit = self.auditor.task.params.mask_count - 1
-        return [
+        said = (
+            ["whether shares were missing or wrong where workers said so, only they could see"] if self.removed else []
+        )
+        return said + [
             f"{participant} opened its dataset {count} times where its masks hide {limit}"
             for participant, count in self.openings.items()
             if count > limit
         ]
 
-    def _history(self, task: TaskInfo, number: int) -> tuple[list[Update], int]:
-        """The updates that stand at the end of a round, in the order of enrolment, and how many were rejected."""
+    def _history(self, task: TaskInfo, number: int) -> tuple[list[Update], int, int]:
+        """The updates that stand at the end of a round, in the order of enrolment; how many were proven invalid, and
+        how many the committee removed."""
         chain, contract = self.auditor.market.chain, self.federation.contract
         where = {"task": task.task_id, "round": number}
         events: list[Event] = []
         for name in ("UpdateSubmitted", "UpdateRejected"):
             events += chain.events(contract, name, task.opened_block, argument_filters=where)
         standing: dict[str, Update] = {}
-        rejected = 0
+        rejected = removed = 0
         for event in sorted(events, key=lambda event: (event.block_number, event.log_index)):
             participant = event.args["participant"]
             whose = f"round {number}, update of {participant}"
@@ -102,13 +112,18 @@ class RoundAuditor:
                 self.openings[participant] += 1
                 continue
             require(participant in standing, f"{whose}: it was rejected before it was submitted")
+            if event.args["by"] == self.federation.committee.address:
+                check_removal(self.federation, task, number, standing.pop(participant), event)
+                removed += 1
+                continue
             rejected += 1
             try:
                 self._check_proof(task, number, standing.pop(participant))
             except ProofError:
                 continue
             raise AuditError(f"{whose}: it was rejected although its proof holds")
-        return sorted(standing.values(), key=lambda update: self.enrolments[update.participant].index), rejected
+        accepted = sorted(standing.values(), key=lambda update: self.enrolments[update.participant].index)
+        return accepted, rejected, removed
 
     def _check_proof(self, task: TaskInfo, number: int, update: Update) -> None:
         vk = self.auditor.keys["training"]
@@ -124,7 +139,7 @@ class RoundAuditor:
             require(len(update.share_commitments) == task.threshold, f"{where}: shares of another degree")
             for point in update.share_commitments:
                 _core.g1_check(point)
-            length = HEAD_BYTES + VALUE_BYTES * WeightLayout(self.auditor.description.spec.columns).update_size
+            length = HEAD_BYTES + VALUE_BYTES * update_size(self.auditor.description.plan)
             for place, worker in enumerate(task.workers, 1):
                 blob = sealed_share(self.auditor.store, update, place, len(task.workers))
                 expected = sealed_length(suite_of_public_key(worker.hpke_key), length)
@@ -140,10 +155,19 @@ class RoundAuditor:
         if settled.leader is None or settled.new_model is None or settled.content_id is None:
             return f"round {number}: nobody settled it in time; its participants are paid and the model stays"
         self._check_average(task, settled, updates, settled.leader)
-        what = f"round {number}: the published model"
-        model = self.auditor.model(settled.content_id.hex(), settled.new_model, what)
-        self.models.append((settled.new_model, model))
+        self.models.append((settled.new_model, self._model(task, settled, settled.new_model)))
         return f"round {number}: the new model is the average of exactly these updates over {settled.total_rows} rows"
+
+    def _model(self, task: TaskInfo, settled: SettledRound, commitment: bytes) -> GlobalModel:
+        """The model under the leader's content id, or else under one that a worker announced."""
+        what = f"round {settled.round}: the published model"
+        problem: FedproofError | None = None
+        for name in model_names(self.federation, task.task_id, settled):
+            try:
+                return self.auditor.model(name, commitment, what)
+            except FedproofError as error:
+                problem = problem or error
+        raise problem or AuditError(f"{what} has no name")
 
     def _check_average(self, task: TaskInfo, settled: SettledRound, updates: list[Update], leader: str) -> None:
         number = settled.round

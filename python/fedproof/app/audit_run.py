@@ -181,8 +181,27 @@ def check_belonging(market: Marketplace, federation: Federation) -> str:
         ("token", contract.functions.token(), market.token.address),
     ):
         require(chain.call(getter) == address, f"the contracts use another {what} than the manifest names")
+    check_committee(federation)
     epoch = int(chain.call(market.vault.contract.functions.epochLength()))
-    return f"token, vault, registry and federation belong together; an epoch has {epoch:,} s"
+    return f"token, vault, registry, federation and committee belong together; an epoch has {epoch:,} s"
+
+
+def check_committee(federation: Federation) -> None:
+    """The federation's committee runs the shipped code, and serves this federation with its token.
+
+    The federation's creation code makes it, so this holds once that code is the shipped one. It is looked at all the
+    same: a chain that says otherwise cannot be believed in anything.
+    """
+    chain, committee = federation.chain, federation.committee
+    code = chain.code_at(committee.address)
+    for what, getter, address in (
+        ("federation", committee.contract.functions.federation(), federation.address),
+        ("token", committee.contract.functions.token(), federation.token.address),
+    ):
+        require(chain.call(getter) == address, f"the committee at {committee.address} is of another {what}")
+        code = code.replace(bytes(12) + bytes.fromhex(address[2:]), bytes(_WORD))  # immutables are zeros as compiled
+    shipped = bytes.fromhex(load_artifact("Committee").deployed_bytecode)
+    require(code == shipped, f"the contract at {committee.address} is not the Committee that this package ships")
 
 
 def check_blobs(store: BlobStore) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,15 +11,15 @@ from fedproof.app.audit_market import GrantAuditor
 from fedproof.data import Schema, Table
 from fedproof.data.public import decode_table
 from fedproof.errors import SealingError
-from fedproof.learning.metrics import accuracy
-from fedproof.learning.model import GlobalModel, TaskDescription
-from fedproof.ledger.abi import encode_call
+from fedproof.learning.model import GlobalModel, TaskDescription, model_bytes
+from fedproof.learning.scoring import score
 from fedproof.ledger.federation import Enrolment, Federation, TaskInfo
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.nodes.params import TIER_TRAINING
 from fedproof.proving.keys import VerifyingKey
 from fedproof.sealing.hpke import check_public_key
-from fedproof.statements.vectors import weight_vector
+from fedproof.statements.labels import LabelKind
+from fedproof.statements.models.vectors import model_vector
 from fedproof.storage import BlobStore
 
 Float = NDArray[np.float64]
@@ -53,14 +51,11 @@ class TaskAuditor:
 
     def model(self, content_id: str, commitment: bytes, what: str) -> GlobalModel:
         """A model that was published, as the task's model and of the commitment on chain."""
-        model = GlobalModel.decode(self.store.get(content_id))
-        spec = self.description.spec
+        plan = self.description.plan
+        model = GlobalModel.decode(self.store.get(content_id, limit=model_bytes(plan)))
+        require(model.fits(plan), f"{what} has another shape or scale than the task's description")
         require(
-            model.weight_scale == spec.weight_scale and len(model.weights) == spec.columns,
-            f"{what} has another shape or scale than the task's description",
-        )
-        require(
-            self.srs.commit(weight_vector(model.weights)) == commitment,
+            self.srs.commit(model_vector(plan, model.layers)) == commitment,
             f"{what} is not the one that the chain committed to",
         )
         return model
@@ -68,9 +63,9 @@ class TaskAuditor:
     def check_terms(self) -> str:
         """Terms, keys, schema, test part and committee fit together."""
         task, params, where = self.task, self.task.params, f"task {self.task.task_id}"
-        call = self.federation.open_task_call(params, [(w.address, w.hpke_key) for w in task.workers])
+        committee = [(worker.address, worker.hpke_key) for worker in task.workers]
         require(
-            _core.keccak256(encode_call(call)[4:]) == task.terms,
+            self.federation.terms_of(task.sponsor, params, committee) == task.terms,
             f"{where}: its terms are not the hash of what it fixed",
         )
         chain = self.market.chain
@@ -80,16 +75,22 @@ class TaskAuditor:
         ):
             require(_core.keccak256(chain.code_at(address)) == digest, f"{where}: its terms name another {name} key")
             require(self.keys[name].circuit_id == circuit, f"{where}: it was opened for another {name} circuit")
-        spec = self.description.spec
-        require(params.mask_count == spec.mask_count, f"{where}: its description names another number of masks")
+        plan = self.description.plan
+        require(params.spec_digest == plan.digest(), f"{where}: the chain fixed another training plan than described")
+        require(params.mask_count == plan.mask_count, f"{where}: its description names another number of masks")
         require(params.min_updates >= 2, f"{where}: a sum of one update would show it")
         require(
-            (self.schema.columns, self.schema.rows) == (spec.columns, spec.rows),
+            (self.schema.columns, self.schema.rows) == (plan.columns, plan.rows),
             f"{where}: its schema has another shape than its description",
         )
-        test = self.test
         require(
-            (test.feature_names, test.class_names) == (self.schema.features, self.schema.classes),
+            self.schema.label_kind == LabelKind.of(plan.model),
+            f"{where}: its schema has labels of kind {self.schema.label_kind}, which its model is not trained on",
+        )
+        test = self.test
+        named = (self.schema.features, self.schema.classes, self.schema.target.name if self.schema.target else "")
+        require(
+            (test.feature_names, test.class_names, test.target) == named,
             f"{where}: its test part has other features or classes than its schema",
         )
         self._check_committee(where)
@@ -132,7 +133,8 @@ class TaskAuditor:
         return f"dataset {enrolment.dataset_id}: enrolled by its grantee, masked and otherwise unchanged"
 
     def score(self, final: GlobalModel) -> str:
-        """Accuracy of the final model on the public test part."""
+        """The scores of the final model on the public test part."""
         features: Float = self.schema.standardise(self.test.features)
-        labels: Any = self.test.labels
-        return f"the final model scores {accuracy(final.real(), features, labels):.4f} on the public test part"
+        labels = self.schema.standardise_labels(self.test.labels)
+        found = score(final.model, final.real(), features, labels).brief()
+        return f"the final model scores {found} on the public test part"

@@ -13,6 +13,7 @@ from fedproof.app.staging import staged
 from fedproof.app.telling import Teller
 from fedproof.errors import InputError, StateError
 from fedproof.learning.fixed import TrainingSpec
+from fedproof.learning.plan import TrainingPlan
 from fedproof.ledger.market_types import TIERS, AccessGranted
 from fedproof.ledger.vault import Deposited, Spent
 from fedproof.nodes.access import find_access
@@ -32,10 +33,9 @@ def holder_of(home: Home, name: str, dataset_id: int) -> Holder:
     """The holder's node of an identity, for a dataset's capacity class."""
     class_id = home.market.dataset(dataset_id).class_id
     shape = home.market.capacity_class(class_id)
-    srs, listing = home.class_keys(class_id)
-    spec = TrainingSpec(shape.rows, shape.columns)
-    keys = {**home.note_keys(), "listing": listing}
-    deployment = Deployment(home.market, home.store, srs, spec, class_id, keys)
+    srs = home.class_powers(class_id)
+    plan = TrainingPlan.of(TrainingSpec(shape.rows, shape.columns))  # of its shape; nothing is trained here
+    deployment = Deployment(home.market, home.store, srs, plan, class_id, home.note_keys())
     return Holder(deployment, home.account(name), home.state(name, "notes", "holder"), home.depositor(name))
 
 
@@ -192,7 +192,7 @@ def open_granted(
         raise InputError(f"{name} has no grant of dataset {dataset_id}; ask for one: fedproof access request")
     holder = holder_of(home, name, dataset_id)
     teller.doing("fetching the key")
-    kit = replace(holder.deployment, srs=home.class_keys(home.market.listing(dataset_id, version).terms.class_id)[0])
+    kit = replace(holder.deployment, srs=home.class_powers(home.market.listing(dataset_id, version).terms.class_id))
     found = find_access(kit, home.account(name).address, holder.hpke_keys, dataset_id, version)
     access = found.access
     for worker in found.wrong:
@@ -202,7 +202,7 @@ def open_granted(
         opened = open_files(home.store, access, stage, tier, most)
         rows = None
         if TIER_TRAINING in opened:
-            srs, _ = home.class_keys(access.listing.terms.class_id)  # of this version, not of the present one
+            srs = home.class_powers(access.listing.terms.class_id)  # of this version, not of the present one
             rows = check_records(home.market, home.store, srs, access.listing, stage / f"tier{TIER_TRAINING}")
             teller.step(f"{rows} records are those that the chain committed to")
     opened = {found: [out / path.relative_to(stage) for path in paths] for found, paths in opened.items()}

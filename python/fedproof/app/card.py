@@ -8,7 +8,7 @@ from typing import Any
 from fedproof.app.prepared import CARD, CARD_VERSION, Prepared
 from fedproof.data.clean import Cleaner
 from fedproof.data.naming import clean_text, quoted, shown
-from fedproof.data.plan import Plan
+from fedproof.data.plan import BINARY, Plan
 from fedproof.data.schema import Schema
 from fedproof.errors import InputError
 
@@ -34,8 +34,8 @@ def card(
     ]
     for entry, centre, scale in zip(columns, schema.centre, schema.scale, strict=False):
         entry |= {"centre": centre, "scale": scale}
-    positive = int(counted.class_counts[plan.label.classes.index(plan.class_names[1])])
-    share = _share(positive, counted.kept)
+    if schema.target is not None:
+        columns[-1] |= {"centre": schema.target.centre, "scale": schema.target.scale}
     made = {
         "version": CARD_VERSION,
         "name": plan.name,
@@ -44,15 +44,25 @@ def card(
         "description": plan.description,
         "rows": counted.kept,
         "columns": columns,
-        "classes": [
-            {"name": plan.class_names[0], "percent": 100 - share},
-            {"name": plan.class_names[1], "percent": share},
-        ],
+        "classes": _classes(plan, counted),
         "tiers": {str(tier): text for tier, text in _tier_texts(plan).items() if tier in (0, *tiers)},
         "history": [*history, {"version": len(history) + 1, "rows": counted.kept, "note": note}],
     }
     notes = _formula_notes(plan, counted)
     return made | {"notes": notes} if notes else made
+
+
+def _classes(plan: Plan, counted: Cleaner) -> list[dict[str, Any]]:
+    """Shares of the classes; none where the label is a target."""
+    if plan.label.labels == BINARY:
+        positive = int(counted.class_counts[plan.label.classes.index(plan.class_names[1])])
+        share = _share(positive, counted.kept)
+        return [
+            {"name": plan.class_names[0], "percent": 100 - share},
+            {"name": plan.class_names[1], "percent": share},
+        ]
+    shares = [_share(int(count), counted.kept) for count in counted.class_counts]
+    return [{"name": name, "percent": share} for name, share in zip(plan.class_names, shares, strict=True)]
 
 
 def past_versions(prepared: Prepared) -> list[dict[str, Any]]:

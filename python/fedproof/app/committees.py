@@ -68,7 +68,7 @@ def release(home: Home, name: str, datasets: Collection[int], teller: Teller) ->
             by_class[home.market.dataset(dataset_id).class_id].append(dataset_id)
     out = Releases([], [])
     for class_id, served in by_class.items():
-        srs, _ = home.class_keys(class_id)
+        srs = home.class_powers(class_id)
         worker = EscrowWorker(_Kit(home.market, home.store, srs), home.account(name), contact_state(home, name))
         done = worker.release_shares(served)
         out = Releases(out.released + done.released, out.refused + done.refused)

@@ -8,21 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fedproof.app.audit import audit_run
+from fedproof.app.export import write_public
 from fedproof.app.keyring import Keyring, default_cache
 from fedproof.app.report import Costs, RoundFigures, build_report
 from fedproof.app.telling import Stopwatch, Teller
-from fedproof.app.world import MANIFEST_VERSION, World, build, create_folder, write_json
+from fedproof.app.training import Training, foreseen, model_text
+from fedproof.app.world import World, build, create_folder, write_json
 from fedproof.data import Parts, Schema, Table, capacity_rows, load, split
 from fedproof.data.public import encode_table
 from fedproof.errors import InputError, LedgerError, ProofError
-from fedproof.learning.baseline import fedavg
-from fedproof.learning.fixed import Int, TrainingSpec
-from fedproof.learning.metrics import accuracy, log_loss
+from fedproof.learning.baseline import Float
 from fedproof.learning.model import GlobalModel, TaskDescription
+from fedproof.learning.scoring import float_fedavg, score
 from fedproof.ledger import Account
 from fedproof.ledger.federation import TaskInfo
 from fedproof.nodes.holder import Holder
@@ -32,9 +30,7 @@ from fedproof.nodes.participant import Participant
 from fedproof.nodes.provider import Provider
 from fedproof.nodes.worker import Worker
 from fedproof.proving.linked import check_linked, check_plain
-from fedproof.statements.vectors import weight_vector
-
-Float = NDArray[np.float64]
+from fedproof.statements.models.vectors import model_vector
 
 TOKEN = 10**18
 #: base units to have locked for tiers 0 to 5
@@ -46,7 +42,7 @@ LOCK_EPOCHS = 20
 GRANT_SECONDS = 90 * 86_400
 PLAIN_PROOF_BYTES = 256
 LINKED_PROOF_BYTES = 256 + 64 + 64 + 32  # A, B, C; D; Q; y
-FREEZE_BLOCKS, SUBMIT_BLOCKS, SETTLE_BLOCKS = 5, 200, 100
+FREEZE_BLOCKS, SUBMIT_BLOCKS, SETTLE_BLOCKS = 10, 200, 100
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,9 @@ class DemoOptions:
     workers: int = 3
     threshold: int = 1
     seed: int = 1
-    data: str = "breast-cancer"
+    model: str = "logistic"
+    epochs: int = 1
+    data: str | None = None
     label: str | None = None
     positive: str | None = None
     rpc: str | None = None
@@ -76,6 +74,16 @@ class DemoOptions:
                 f"--threshold {self.threshold} needs at least {2 * self.threshold + 1} workers; "
                 f"give --workers {2 * self.threshold + 1} or a lower threshold"
             )
+
+    @property
+    def training(self) -> Training:
+        """What is trained; InputError where there is no such model."""
+        return Training.parse(self.model, self.epochs)
+
+    def load(self) -> Table:
+        """The records, by default a set that fits the model."""
+        training = self.training
+        return load(self.data or training.data, self.label, self.positive, training.labels)
 
 
 @dataclass
@@ -94,26 +102,33 @@ def run_demo(options: DemoOptions, teller: Teller) -> dict[str, Any]:
     Raises:
         FedproofError: any step that does not hold; nothing is passed over.
     """
-    started = time.perf_counter()
     options.check()
-    table = load(options.data, options.label, options.positive)
+    table = options.load()
     parts = split(table, options.participants, options.seed)
+    return play_parts(options, table.name, parts, teller)
+
+
+def play_parts(options: DemoOptions, name: str, parts: Parts, teller: Teller) -> dict[str, Any]:
+    """Play the task on records that are split already, one part for each participant; errors as `run_demo`."""
+    started = time.perf_counter()
     rows = capacity_rows(parts.parts)
     schema = Schema.from_public(parts.test, rows)
-    spec = TrainingSpec(rows, schema.columns, mask_count=max(9, options.rounds + 5))
+    plan = options.training.plan(schema, parts.test, rows, max(9, options.rounds + 5))
     create_folder(options.folder)
     teller.step(
-        f"{table.name}: {table.rows} rows, {len(table.feature_names)} features; "
+        f"{name}: {parts.test.rows + sum(p.rows for p in parts.parts)} rows, {len(schema.features)} features; "
         f"{parts.test.rows} public for testing, private parts of {', '.join(str(p.rows) for p in parts.parts)} rows"
     )
+    for line in foreseen(plan, schema, parts.test, options.seed):
+        teller.step(line)
     keyring = Keyring(default_cache() if options.cache else None, teller.doing)
     try:
-        world = build(options.folder, spec, keyring, options.rpc, teller)
+        world = build(options.folder, plan, keyring, options.rpc, teller)
     except BaseException:
         shutil.rmtree(options.folder, ignore_errors=True)  # nothing has happened yet that it could hold
         raise
     try:
-        return _play(options, world, table.name, parts, schema, teller, started)
+        return _play(options, world, name, parts, schema, teller, started)
     finally:
         world.close()
 
@@ -135,7 +150,7 @@ def _play(
     teller.step(f"task {task.task_id}: {len(seats)} datasets enrolled, each behind fresh masks")
     opening = world.federation.open_round(world.operator, task.task_id)
 
-    test = schema.standardise(parts.test.features), parts.test.labels
+    test = schema.standardise(parts.test.features), schema.standardise_labels(parts.test.labels)
     rounds: list[RoundFigures] = []
     for number in range(1, options.rounds + 1):
         model = rounds[-1].model if rounds else start
@@ -146,7 +161,8 @@ def _play(
     world.federation.refund(world.operator, task.task_id)
     _write_public(world)
     audit = audit_run(options.folder, teller, options.rpc)
-    private = [(schema.standardise(part.features), part.labels) for part in parts.parts]
+    private = [(schema.standardise(part.features), schema.standardise_labels(part.labels)) for part in parts.parts]
+    plan = world.deployment.plan
     report = build_report(
         seed=options.seed,
         table=name,
@@ -156,7 +172,8 @@ def _play(
         workers=options.workers,
         threshold=options.threshold,
         rounds=rounds,
-        baseline=fedavg(private, options.rounds, start=start.real()),
+        plan=plan,
+        baseline=float_fedavg(plan.model, private, start.real(), options.rounds, plan.epochs),
         test=test,
         figures=world.figures,
         costs=costs,
@@ -222,24 +239,25 @@ def open_task(
 ) -> tuple[TaskInfo, GlobalModel]:
     """The sponsor describes, funds and opens the task."""
     d = world.deployment
-    model = GlobalModel.start(d.spec, options.seed)
+    model = GlobalModel.start(d.plan, options.seed)
     description = TaskDescription(
         name=parts.test.name,
         schema=d.store.put(schema.encode()),
         test=d.store.put(encode_table(parts.test)),
         start=d.store.put(model.encode()),
-        spec=d.spec,
+        plan=d.plan,
         srs=d.store.put(d.srs.to_bytes()),
     )
     task = world.federation.open_task(
         world.operator,
         training_key=d.keys["training"].verifying,
         aggregation_key=d.keys["aggregation"].verifying,
+        spec_digest=d.plan.digest(),
         description=bytes.fromhex(d.store.put(description.encode())),
-        model=d.srs.commit(weight_vector(model.weights)),
+        model=d.srs.commit(model_vector(d.plan, model.layers)),
         class_id=d.class_id,
         rounds=options.rounds,
-        mask_count=d.spec.mask_count,
+        mask_count=d.plan.mask_count,
         threshold=options.threshold,
         committee=[(worker.account.address, worker.hpke_public) for worker in workers],
         min_updates=2,
@@ -251,7 +269,7 @@ def open_task(
         enrol_bond=BOND,
     )
     teller.step(
-        f"task {task.task_id}: logistic regression, SGD, rate 0.01, batch 32, {options.rounds} rounds; "
+        f"task {task.task_id}: {model_text(d.plan)}, SGD, rate 0.01, batch 32, {options.rounds} rounds; "
         f"{options.workers} workers, any {options.threshold} of them learn nothing"
     )
     return task, model
@@ -263,7 +281,7 @@ def play_round(
     workers: list[Worker],
     number: int,
     model: GlobalModel,
-    test: tuple[Float, Int],
+    test: tuple[Float, Float],
     costs: Costs,
     teller: Teller,
 ) -> RoundFigures:
@@ -279,6 +297,9 @@ def play_round(
             watch.seconds[name] = watch.seconds.get(name, 0.0) + seconds
         out.gas_submit.append(sent.receipt.gas_used)
         out.tx_submit.append(sent.receipt.tx_hash)
+        for line in sent.advice:
+            out.advice.append(f"{seat.participant.account.name}: {line}")
+            teller.step(f"round {number}: {out.advice[-1]}")
         costs.add("training", sent.seconds["prove"], sent.receipt.gas_used, LINKED_PROOF_BYTES)
     updates = federation.updates(task.task_id, number)
     for update in updates:
@@ -305,35 +326,18 @@ def play_round(
         settled = leader.finalize(task, updates, aggregate)
     costs.add("aggregation", prove, settled.gas_used, LINKED_PROOF_BYTES)
 
-    real = result.model.real()
     out.model = result.model
-    out.accuracy, out.log_loss = accuracy(real, *test), log_loss(real, *test)
+    out.scores = score(result.model.model, result.model.real(), *test)
     out.updates_accepted = len(updates)
     out.seconds = watch.seconds
     out.gas_finalize, out.tx_finalize = settled.gas_used, settled.tx_hash
     teller.step(
         f"round {number}: {len(updates)} proven updates settled in one transaction of {settled.gas_used:,} gas; "
-        f"accuracy {out.accuracy:.3f}, log loss {out.log_loss:.3f}"
+        f"{out.scores.line()}"
     )
     return out
 
 
 def _write_public(world: World) -> None:
     """The chain and the pointers that an auditor starts from."""
-    public, chain = world.folder / "public", world.chain
-    if world.embedded:
-        export = chain.export()
-    else:  # a node may hold any number of older blocks, and other people's transactions
-        begin = min(chain.receipt(tx_hash).block_number for _, tx_hash in world.deployments.values())
-        export = chain.export(begin, addresses=[address for address, _ in world.deployments.values()])
-    write_json(public / "chain.json", export)
-    write_json(
-        public / "manifest.json",
-        {
-            "version": MANIFEST_VERSION,
-            "embedded": world.embedded,
-            "chain_id": chain.chain_id,
-            "contracts": {name: list(made) for name, made in world.deployments.items()},
-            "task": world.task_id,
-        },
-    )
+    write_public(world.folder / "public", world.chain, world.deployments, world.task_id)

@@ -9,7 +9,7 @@ next time.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -18,15 +18,18 @@ from eth_utils.address import is_checksum_address
 from fedproof.app.audit_run import CONTRACTS
 from fedproof.app.strict import Field, read_json
 from fedproof.errors import FedproofError, InputError
-from fedproof.learning.fixed import TrainingSpec
+from fedproof.learning.canonical import canonical
+from fedproof.learning.plan import TrainingPlan
 from fedproof.ledger.market_types import Addresses
 from fedproof.storage.content import check_content_id
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""Version 1 knew logistic regression alone; its keys are of circuits that this build does not have."""
 STATEMENTS: Final = ("spend", "eligibility", "listing", "training", "aggregation")
 LIMIT: Final = 1 << 16
+STORES: Final = ("", "s3", "s3a", "ipfs", "gs", "az", "abfs", "memory")
+"""Where a stranger's document may send a node; other drivers would run with its user's credentials."""
 LARGEST_BLOB: Final = 8 << 30
-_SPEC: Final = tuple(field.name for field in fields(TrainingSpec))
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,19 @@ class DeploymentFile:
     Attributes:
         contracts: by artifact name, the address and the hash of the transaction that made it.
         store: URL or folder of the blobs, without credentials.
-        class_id: of the capacity class. spec: its shape, and how its tasks train.
+        class_id: of the capacity class. plan: its shape, and what its tasks train and how.
         powers: the powers of tau. keys: the proving key of each statement.
+        path: the file, where it was read from one.
     """
 
     chain_id: int
     contracts: dict[str, tuple[str, str]]
     store: str
     class_id: int
-    spec: TrainingSpec
+    plan: TrainingPlan
     powers: BlobRef
     keys: dict[str, BlobRef]
+    path: Path | None = field(default=None, compare=False)
 
     @property
     def addresses(self) -> Addresses:
@@ -78,7 +83,7 @@ class DeploymentFile:
             },
             "store": self.store,
             "class_id": self.class_id,
-            "spec": {name: getattr(self.spec, name) for name in _SPEC},
+            "plan": json.loads(self.plan.encode()),
             "powers": {"blob": self.powers.blob, "size": self.powers.size},
             "keys": {
                 name: {"blob": ref.blob, "size": ref.size, "circuit": ref.circuit} for name, ref in self.keys.items()
@@ -94,9 +99,13 @@ class DeploymentFile:
             InputError: one line that names the field which is missing, unknown or wrong.
         """
         top = Field.of(read_json(data, where, LIMIT), where)
+        _check_kind(top)
         version = top.integer("version", 0, 1 << 32)
         if version != VERSION:
-            raise InputError(f"{where}: version {version}; this build knows version {VERSION}")
+            raise InputError(
+                f"{where}: version {version}; this build knows version {VERSION}: ask who runs the federation for its "
+                "present deployment file, or use the fedproof that it was made with"
+            )
         contracts: dict[str, tuple[str, str]] = {}
         given = top.table("contracts")
         for name in CONTRACTS:
@@ -109,11 +118,9 @@ class DeploymentFile:
         given.done()
         if len({address for address, _ in contracts.values()}) != len(CONTRACTS):
             raise InputError(f"{given.path}: two contracts have one address")
-        shape = top.table("spec")
-        numbers = {name: shape.integer(name, 1, 1 << 32) for name in _SPEC}
-        shape.done()
+        shape = top.table("plan")
         try:
-            spec = TrainingSpec(**numbers)
+            plan = TrainingPlan.decode(canonical(shape.values))
         except FedproofError as error:
             raise InputError(f"{shape.path}: {error}") from None
         powers = _ref(top.table("powers"), False)
@@ -123,7 +130,7 @@ class DeploymentFile:
             contracts=contracts,
             store=_store(top),
             class_id=top.integer("class_id", 1, (1 << 32) - 1),
-            spec=spec,
+            plan=plan,
             powers=powers,
             keys={name: _ref(keys.table(name), True) for name in STATEMENTS},
         )
@@ -145,13 +152,32 @@ class DeploymentFile:
             raise InputError(f"{path} is missing; ask who runs the federation for its deployment file") from None
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
-        return cls.decode(data, str(path))
+        return replace(cls.decode(data, str(path)), path=path)
+
+
+def may_be_named(address: str, *more: str) -> bool:
+    """Whether a folder or URL in a stranger's document is opened here; `more` are schemes beyond `STORES`."""
+    scheme = address.partition("://")[0] if "://" in address else ""
+    return "::" not in address and scheme in (*STORES, *more)
+
+
+def _check_kind(top: Field) -> None:
+    """Documents that lie beside it are taken for it; each is told by a field that it alone has."""
+    for name, what, meant in (
+        ("rpc", "the market.json of a marketplace home", "the deployment.json beside it, which fedproof market init "
+         "writes with --tasks"),
+        ("mark", "the network.json of a local network", "public/deployment.json in the same folder"),
+    ):  # fmt: skip
+        if name in top.values and "plan" not in top.values and "spec" not in top.values:
+            raise InputError(f"{top.path} is {what}, and no deployment file: name {meant}")
 
 
 def _store(top: Field) -> str:
     store = top.text("store", r"[ -~]{1,512}")
     if "://" in store and "@" in store.split("://", 1)[1].split("/", 1)[0]:
         raise InputError(f"{top.path}.store holds credentials, and the document is public: take them out")
+    if not may_be_named(store):
+        raise InputError(f"{top.path}.store must be a folder or begin with {', '.join(f'{s}://' for s in STORES[1:])}")
     return store
 
 

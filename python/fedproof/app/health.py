@@ -43,7 +43,6 @@ class Vitals:
         self._idle = Gauge("fedproof_lag_seconds", "Seconds since the last progress", **more)
         self._idle.set_function(lambda: self._clock() - self._moved)
         self._rounds = Counter("fedproof_rounds", "Rounds, by outcome", ["outcome"], **more)
-        self._sent = Counter("fedproof_transactions", "Transactions sent", **more)
         self._retries = Counter("fedproof_rpc_retries", "Requests to the chain that were repeated", **more)
         self._proving = Summary("fedproof_proving_seconds", "Seconds of proving, by statement", ["statement"], **more)
 
@@ -70,14 +69,9 @@ class Vitals:
         """A round is over for this node; `outcome` is one of a few constant words."""
         self._rounds.labels(outcome).inc()
 
-    def sent(self) -> None:
-        """A transaction went out."""
-        self._sent.inc()
-
-    def pause(self, seconds: float) -> None:
-        """For `Chain.connect(pause=...)`, which calls it before it repeats a request."""
+    def retried(self) -> None:
+        """A request to the chain is repeated."""
         self._retries.inc()
-        time.sleep(seconds)
 
     @contextmanager
     def proving(self, statement: str) -> Iterator[None]:

@@ -19,18 +19,23 @@ from typing import Any, Self
 from eth_utils.address import is_address
 
 from fedproof import _core
+from fedproof.app.deployment import may_be_named
+from fedproof.app.founding import DEPLOYMENT_FILE, found, make_task_keys, opened_store
 from fedproof.app.keyring import KeyRequest, Keyring
 from fedproof.app.telling import Teller
 from fedproof.app.world import write_json
 from fedproof.errors import InputError, KeyFileError, LedgerError, StateError
+from fedproof.learning.plan import TrainingPlan
 from fedproof.ledger import Account, Chain
 from fedproof.ledger.accounts import read_key
-from fedproof.ledger.market_types import Addresses
+from fedproof.ledger.market_types import Addresses, CapacityClass
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.ledger.replay import replay_file
 from fedproof.nodes.state import StateFile
+from fedproof.proving.circuit import compile_statement
 from fedproof.proving.keys import Keys
 from fedproof.statements.eligibility import EligibilityStatement
+from fedproof.statements.labels import BINARY, LabelKind
 from fedproof.statements.layout import srs_size
 from fedproof.statements.listing import ListingStatement
 from fedproof.statements.spend import SpendStatement
@@ -62,41 +67,56 @@ class Home:
     _states: dict[str, StateFile] = field(default_factory=dict)
 
     @classmethod
-    def create(cls, folder: Path, teller: Teller, rpc: str | None = None, store: str | None = None) -> None:
+    def create(
+        cls,
+        folder: Path,
+        teller: Teller,
+        rpc: str | None = None,
+        store: str | None = None,
+        tasks: TrainingPlan | None = None,
+    ) -> None:
         """Deploy a marketplace on an embedded chain or a development node, and write the home.
+
+        Args:
+            tasks: deploy a federation, too, whose tasks train by this plan on datasets of its class, and write
+                `deployment.json`, from which nodes join it.
 
         Raises:
             InputError: the folder exists already.
             LedgerError: the node is not a development node: the keys made here come from one dealer.
         """
-        place = store or str(folder.resolve() / "blobs")
-        if store is not None:
-            BlobStore.open(store)  # refuses an address that nothing can be kept at, before anything is made
-        with new_folder(folder) as part:
+        home = folder.resolve()
+        place = _from_anywhere(store) if store is not None else str(home / "blobs")
+        inside = "://" not in place and Path(place).is_relative_to(home)
+        with contextlib.ExitStack() as stack:
+            blobs = None if inside else stack.enter_context(opened_store(place))
+            part = stack.enter_context(new_folder(folder))
+            chain = stack.enter_context(Chain.embedded() if rpc is None else Chain.connect(rpc))
+            if not chain.is_development:
+                raise LedgerError(f"chain {chain.chain_id} is not a development chain; these keys come from one dealer")
             (part / "private").mkdir(mode=0o700)
             keyring = Keyring(part / "keys", teller.doing, strict=True)
-            chain = Chain.embedded() if rpc is None else Chain.connect(rpc)
-            with chain:
-                if not chain.is_development:
-                    raise LedgerError(
-                        f"chain {chain.chain_id} is not a development chain; these keys come from one dealer"
-                    )
-                operator = chain.new_account(OPERATOR)
-                spend = note_keys(keyring)["spend"]
-                teller.doing("deploying the marketplace")
-                market = Marketplace.deploy(chain, operator, spend_key=spend.verifying, allow_development_keys=True)
-                a = market.addresses
-                document = {
-                    "version": VERSION,
-                    "chain_id": chain.chain_id,
-                    "rpc": rpc,
-                    "store": place,
-                    "contracts": {name: getattr(a, name) for name in a.__dataclass_fields__},
-                    "keys": None,
-                }
-                if rpc is None:
-                    write_json(part / "chain.json", chain.export())
-                write_json(part / "market.json", document)
+            made = None if tasks is None else make_task_keys(keyring, tasks)
+            operator = chain.new_account(OPERATOR)
+            spend = note_keys(keyring)["spend"]
+            teller.doing("deploying the marketplace")
+            market = Marketplace.deploy(chain, operator, spend_key=spend.verifying, allow_development_keys=True)
+            if made is not None:
+                teller.doing("deploying the federation")
+                blobs = blobs or BlobStore.open(part / Path(place).relative_to(home))
+                found(made, market, operator, blobs, part / DEPLOYMENT_FILE, place if inside else None)
+            a = market.addresses
+            document = {
+                "version": VERSION,
+                "chain_id": chain.chain_id,
+                "rpc": rpc,
+                "store": place,
+                "contracts": {name: getattr(a, name) for name in a.__dataclass_fields__},
+                "keys": None,
+            }
+            if rpc is None:
+                write_json(part / "chain.json", chain.export())
+            write_json(part / "market.json", document)
         teller.step(f"marketplace on chain {document['chain_id']}, in {folder}")
 
     @classmethod
@@ -110,7 +130,8 @@ class Home:
             rpc, store: where this machine reaches chain and blobs, if not where that home does.
 
         Raises:
-            InputError: there is no such marketplace, or its chain is embedded in its home.
+            InputError: there is no such marketplace, its chain is embedded in its home, or it names a store or keys
+                that only the user can choose.
             LedgerError: the chain is another, or holds no such contracts.
         """
         data = read_public(source, "market.json", _MAX_BYTES)
@@ -120,12 +141,10 @@ class Home:
         rpc = rpc or document["rpc"]
         if rpc is None:
             raise InputError(f"the chain of {source} is inside that home; only a home made with --rpc can be joined")
-        keys = document["keys"] or f"{source.rstrip('/')}/keys"
-        if "://" not in keys:
-            keys = str(Path(keys).resolve())
-        document.update(rpc=rpc, store=store or document["store"], keys=keys)
-        BlobStore.open(document["store"])
-        with Chain.connect(rpc, chain_id=document["chain_id"]) as chain:
+        _check_named(document, source, store)
+        keys = _from_anywhere(document["keys"] or f"{source.rstrip('/')}/keys")
+        document.update(rpc=rpc, store=_from_anywhere(store) if store else document["store"], keys=keys)
+        with opened_store(document["store"]), Chain.connect(rpc, chain_id=document["chain_id"]) as chain:
             for name, address in document["contracts"].items():
                 if not chain.code_at(address):
                     raise LedgerError(f"chain {chain.chain_id} has no contract at {address} ({name}): check --rpc")
@@ -150,7 +169,14 @@ class Home:
         with _locked(folder):
             chain = _chain(folder, document, teller)
             with chain:
-                market = Marketplace.at(chain, Addresses(**document["contracts"]))
+                addresses = Addresses(**document["contracts"])
+                if document["rpc"] is not None and not chain.code_at(addresses.registry):
+                    raise LedgerError(
+                        f"the marketplace of {folder} is not on the chain at {chain.rpc.url}: another chain answers "
+                        "there, or a development chain that was started anew; start the right one, or make another "
+                        "home with fedproof market init"
+                    )
+                market = Marketplace.at(chain, addresses)
                 keyring = Keyring(folder / "keys", teller.doing, document["keys"], strict=True)
                 home = cls(folder, document["rpc"], market, BlobStore.open(document["store"]), keyring)
                 try:
@@ -211,65 +237,90 @@ class Home:
         _check_note_keys(self.market, keys, str(self.folder / "keys"))
         return keys
 
-    def listing_keys(self, rows: int, columns: int, *, make: bool) -> tuple[_core.Srs, Keys]:
+    def listing_keys(self, rows: int, columns: int, kind: LabelKind = BINARY, *, make: bool) -> tuple[_core.Srs, Keys]:
         """Powers of tau and keys of the listing statement of a capacity class.
 
         Args:
+            kind: of the labels.
             make: whether keys that are missing are made; those of a registered class never are.
         """
         keyring = replace(self.keyring, make=make and self.keyring.make)
         srs = keyring.srs(srs_size(rows, columns, 0), [])
-        made = keyring.keys({"listing": KeyRequest(ListingStatement(rows, columns))}, srs)
+        made = keyring.keys({"listing": KeyRequest(ListingStatement(rows, columns, kind))}, srs)
         return srs, made.keys["listing"]
 
-    def class_keys(self, class_id: int) -> tuple[_core.Srs, Keys]:
-        """Powers of tau and listing keys of a registered class.
+    def class_keys(self, class_id: int, kind: LabelKind = BINARY) -> tuple[_core.Srs, Keys]:
+        """Powers of tau and listing keys of a registered class, whose labels are of this kind.
 
         Raises:
             KeyFileError: those of this home are not the ones that the class was registered with.
         """
         found = self.market.capacity_class(class_id)
-        srs, keys = self.listing_keys(found.rows, found.columns, make=False)
+        srs, keys = self.listing_keys(found.rows, found.columns, kind, make=False)
         if self.market.verifying_key(found.listing_key) != keys.verifying:
-            raise KeyFileError(
-                f"the keys of this home for {found.rows} x {found.columns} are not those of capacity class {class_id}: "
-                "restore keys/, or join the marketplace anew"
-            )
+            raise _foreign_keys(found, class_id)
         return srs, keys
 
-    def class_of(self, rows: int, columns: int) -> int:
-        """The open capacity class of this shape; the operator registers a missing one.
+    def class_powers(self, class_id: int) -> _core.Srs:
+        """Powers of tau of a registered class, whatever its labels are.
+
+        Raises:
+            KeyFileError: those of this home are not the ones that the class was registered with.
+        """
+        found = self.market.capacity_class(class_id)
+        keyring = replace(self.keyring, make=False)
+        srs = keyring.srs(srs_size(found.rows, found.columns, 0), [])
+        if self.market.verifying_key(found.listing_key).tau != srs.g2_power(1):
+            raise _foreign_keys(found, class_id)
+        return srs
+
+    def class_of(self, rows: int, columns: int, kind: LabelKind = BINARY) -> int:
+        """The open capacity class of this shape and label kind; the operator registers a missing one.
 
         Raises:
             InputError: there is none, and this home does not run the marketplace; or it is closed.
             KeyFileError: this home's keys are not those of the class.
         """
-        closed = None
+        closed, circuit = None, compile_statement(ListingStatement(rows, columns, kind)).circuit_id
         for class_id in range(1, self.chain.call(self.market.registry.functions.classCount()) + 1):
             found = self.market.capacity_class(class_id)
-            if (found.rows, found.columns) == (rows, columns):
+            if (found.rows, found.columns) == (rows, columns) and self._circuit(found) == circuit:
                 if not found.closed:
-                    self.class_keys(class_id)
+                    self.class_keys(class_id, kind)
                     return class_id
                 closed = class_id
         if closed is not None:
-            raise InputError(f"capacity class {closed} of {rows} x {columns} is closed: it takes no new datasets")
+            raise InputError(f"capacity class {closed} of {_shape(rows, columns, kind)} is closed: no new datasets")
         if self.keyring.source is not None:
             raise InputError(
-                f"there is no capacity class of {rows} x {columns} yet: who runs the marketplace adds it with "
-                f"fedproof market add-class {rows} {columns}"
+                f"there is no capacity class of {_shape(rows, columns, kind)} yet: who runs the marketplace adds it "
+                f"with fedproof market add-class {rows} {columns}" + ("" if kind == BINARY else f' --labels "{kind}"')
             )
-        _, listing = self.listing_keys(rows, columns, make=True)
+        _, listing = self.listing_keys(rows, columns, kind, make=True)
         eligibility = self.note_keys()["eligibility"]
         return self.market.register_class(
             self.account(OPERATOR), rows, columns, listing.verifying, eligibility.verifying
         )
+
+    def _circuit(self, found: CapacityClass) -> bytes:
+        return self.market.verifying_key(found.listing_key).circuit_id
 
     def _close(self) -> None:
         for state in self._states.values():
             state.close()
         if self.rpc is None:
             write_json(self.folder / "chain.json", self.chain.export())
+
+
+def _shape(rows: int, columns: int, kind: LabelKind) -> str:
+    return f"{rows} x {columns}" + ("" if kind == BINARY else f" with labels of kind {kind}")
+
+
+def _foreign_keys(found: CapacityClass, class_id: int) -> KeyFileError:
+    return KeyFileError(
+        f"the keys of this home for {found.rows} x {found.columns} are not those of capacity class {class_id}: "
+        "restore keys/, or join the marketplace anew"
+    )
 
 
 def note_keys(keyring: Keyring) -> dict[str, Keys]:
@@ -282,6 +333,19 @@ def _check_note_keys(market: Marketplace, keys: dict[str, Keys], where: str) -> 
     spend = market.chain.call(market.vault.contract.functions.spendKey())
     if market.verifying_key(spend) != keys["spend"].verifying:
         raise KeyFileError(f"the keys in {where} are not the vault's: restore them")
+
+
+def _from_anywhere(address: str) -> str:
+    """A folder or URL as other homes, nodes and later commands find it: their working folders are others."""
+    return address if "://" in address else str(Path(address).resolve())
+
+
+def _check_named(document: dict[str, Any], source: str, store: str | None) -> None:
+    """Other drivers would run with this user's credentials; what the user names is the user's to choose."""
+    if not store and not may_be_named(document["store"]):
+        raise InputError(f"{source}/market.json names a store that only you can choose: give it with --store")
+    if document["keys"] is not None and not may_be_named(document["keys"], "http", "https"):
+        raise InputError(f"{source}/market.json names keys that only you can choose: join the home that they are from")
 
 
 def _read(path: Path) -> dict[str, Any]:

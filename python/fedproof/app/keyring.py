@@ -11,7 +11,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,6 +67,16 @@ def decode_key_file(blob: bytes, identity: bytes) -> list[bytes]:
     return parts
 
 
+def _srs_file(size: int, powers: list[int]) -> tuple[str, bytes]:
+    identity = _core.keccak256(f"fedproof/srs/v1/{size}/{powers}".encode())
+    return f"tau-{size}-{identity[:4].hex()}", identity
+
+
+def _keys_file(circuits: Iterable[Circuit]) -> tuple[str, bytes]:
+    identity = _core.keccak256(b"".join(circuit.circuit_id for circuit in circuits))
+    return f"keys-{identity.hex()}", identity
+
+
 def _parts(blob: bytes, identity: bytes, count: int) -> list[bytes]:
     parts = decode_key_file(blob, identity)
     if len(parts) != count:
@@ -119,8 +129,7 @@ class Keyring:
     def srs(self, size: int, g2_powers: list[int]) -> _core.Srs:
         """Powers of tau, `size` in G1 and the named powers in G2, by a single dealer: for development."""
         powers = sorted({1, *g2_powers})
-        identity = _core.keccak256(f"fedproof/srs/v1/{size}/{powers}".encode())
-        name = f"tau-{size}-{identity[:4].hex()}"
+        name, identity = _srs_file(size, powers)
         cached = self._load(name, identity, 1)
         if cached is not None:
             return _decoded(_core.Srs.from_bytes, cached[0], name)
@@ -130,14 +139,23 @@ class Keyring:
             self._save(name, identity, [made.to_bytes()])
         return made
 
+    def keep_srs(self, size: int, g2_powers: list[int], srs: _core.Srs) -> None:
+        """Keep powers where `srs` looks for so many; there may be more of them."""
+        name, identity = _srs_file(size, sorted({1, *g2_powers}))
+        self._save(name, identity, [srs.to_bytes()])
+
+    def keep_keys(self, keys: Sequence[Keys]) -> None:
+        """Keep keys where `keys` looks for those of these circuits."""
+        file, identity = _keys_file([key.circuit for key in keys])
+        self._save(file, identity, [key.proving.to_bytes() for key in keys])
+
     def keys(self, requests: Mapping[str, KeyRequest], srs: _core.Srs) -> KeySet:
         """Keys of several statements by one dealer, from the cache when all circuits are the same, else made.
 
         They are one file: keys of one dealer share alpha and beta, and a round costs a pairing less for it.
         """
         circuits = {name: compile_statement(request.statement) for name, request in requests.items()}
-        identity = _core.keccak256(b"".join(circuit.circuit_id for circuit in circuits.values()))
-        file = f"keys-{identity.hex()}"
+        file, identity = _keys_file(circuits.values())
         cached = self._load(file, identity, len(circuits))
         seconds: dict[str, float] = {}
         proving: dict[str, _core.ProvingKey] = {}

@@ -10,11 +10,13 @@ The folder is made whole or not at all, is readable by its owner alone, and is n
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +28,7 @@ from fedproof.app.passphrase import check_new, read_private
 from fedproof.app.secret import Secret, remember
 from fedproof.errors import FedproofError, InputError, KeyFileError
 from fedproof.ledger.accounts import Account, account_from_key
+from fedproof.nodes.locks import take_lock
 from fedproof.sealing import KeyPair
 from fedproof.sealing.hpke import PRIVATE_BYTES, Suite, SuiteName
 from fedproof.sealing.hpke import VERSION as HPKE_VERSION
@@ -62,9 +65,18 @@ class NodeKeys:
 
 
 def create(
-    folder: Path, passphrase: Secret, *, suite: SuiteName = "x25519", key: Secret | None = None, name: str = ""
+    folder: Path,
+    passphrase: Secret,
+    *,
+    suite: SuiteName = "x25519",
+    key: Secret | None = None,
+    name: str = "",
+    work: int | None = None,
 ) -> PublicKeys:
     """Make a keystore with a fresh HPKE key, and a fresh chain key unless one is given.
+
+    Args:
+        work: of scrypt; less than the default is for keys that protect nothing, as on a chain of one machine.
 
     Raises:
         InputError: the folder exists already, or cannot be made; `key` is no private key.
@@ -81,9 +93,9 @@ def create(
         "version": _HPKE_FORMAT,
         "suite": suite,
         "public_key": pair.public.hex(),
-        "crypto": _encrypt(pair.private[2:], passphrase)["crypto"],
+        "crypto": _encrypt(pair.private[2:], passphrase, work or WORK)["crypto"],
     }
-    _write(folder, {CHAIN: _encrypt(chain_key.reveal(), passphrase), HPKE: hpke})
+    _write(folder, {CHAIN: _encrypt(chain_key.reveal(), passphrase, work or WORK), HPKE: hpke})
     return PublicKeys(account.address, suite, pair.public)
 
 
@@ -103,6 +115,30 @@ def show(folder: Path) -> PublicKeys:
     if len(public) != 2 * _SUITES[suite].public_key_bytes:
         raise _damaged(folder / HPKE)
     return PublicKeys(to_checksum_address("0x" + digits), suite, bytes.fromhex(public))
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """No other node of this machine runs with these keys meanwhile: two with one account undo each other's work.
+
+    Raises:
+        KeyFileError: one does, or the files cannot be read.
+    """
+    path = folder / CHAIN
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        try:
+            take_lock(handle)
+        except BlockingIOError:
+            raise KeyFileError(f"another node runs with the keys in {folder}: make keys for each node") from None
+        except OSError:
+            pass  # a file system without locks: the state folder's own lock has to do
+        yield
+    finally:
+        os.close(handle)
 
 
 def unlock(folder: Path, passphrase: Secret, name: str = "") -> NodeKeys:
@@ -148,8 +184,8 @@ _CHAIN_FIELDS: Final[dict[str, type]] = {"address": str, "crypto": dict, "id": s
 _HPKE_FIELDS: Final[dict[str, type]] = {"version": int, "suite": str, "public_key": str, "crypto": dict}
 
 
-def _encrypt(secret: bytes, passphrase: Secret) -> dict[str, Any]:
-    return dict(EthAccount.encrypt(secret, passphrase.reveal(), kdf="scrypt", iterations=WORK))  # type: ignore[arg-type]
+def _encrypt(secret: bytes, passphrase: Secret, work: int) -> dict[str, Any]:
+    return dict(EthAccount.encrypt(secret, passphrase.reveal(), kdf="scrypt", iterations=work))  # type: ignore[arg-type]
 
 
 def _decrypt(path: Path, document: dict[str, Any], passphrase: Secret) -> bytes:

@@ -22,6 +22,7 @@ class ChainConfig:
         confirmations: blocks after which one counts as final; None where the file does not say.
         min_balance: wei that the node's account should have.
         clock_tolerance: seconds that clock and chain may differ.
+        slot_blocks: blocks after which the next worker may lead; None leaves it to the node.
     """
 
     rpc: str = field(repr=False)
@@ -31,6 +32,7 @@ class ChainConfig:
     retries: int
     min_balance: int
     clock_tolerance: int
+    slot_blocks: int | None = None
 
     def depth(self, is_development: bool) -> int:
         """Blocks below the head at which the node looks.
@@ -69,6 +71,10 @@ class ParticipantConfig:
     Attributes:
         datasets: its datasets. tasks: tasks that it may enrol in.
         max_rounds: of a task. min_committee, min_updates: the least that a task may ask for.
+        access: folder of the saved state that took the grants, and whose HPKE key they are sealed to.
+        max_bond: base units of the token that it stakes in one task.
+        workers: address and HPKE key of workers; all of a task must be among them.
+        sponsors: addresses whose tasks it takes part in. min_threshold: the least t of a task.
     """
 
     datasets: tuple[int, ...] | None
@@ -76,21 +82,34 @@ class ParticipantConfig:
     max_rounds: int
     min_committee: int
     min_updates: int
+    access: Path
+    max_bond: int
+    workers: frozenset[tuple[str, bytes]] | None
+    sponsors: frozenset[str] | None
+    min_threshold: int
 
 
 @dataclass(frozen=True)
 class ProviderConfig:
-    """Folders that `fedproof dataset prepare` wrote."""
+    """Folders of the saved state of listed datasets, one for each; their keys answer the grants. At least one."""
 
     datasets: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """Whether the worker leads aggregations, and of which datasets it keeps key shares."""
+    """What a worker does.
+
+    Attributes:
+        lead: whether it leads aggregations. escrow_datasets: datasets of which it keeps key shares.
+        max_bond: base units of the token that it stakes in one task.
+        sponsors: addresses whose tasks it places a bond for; None: any.
+    """
 
     lead: bool
     escrow_datasets: tuple[int, ...]
+    max_bond: int
+    sponsors: frozenset[str] | None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from eth_utils.address import is_checksum_address
+
+from fedproof.app.amounts import parse_tokens
 from fedproof.app.logs import LEVELS
 from fedproof.app.nodeconfig import (
     ROLES,
@@ -25,6 +28,7 @@ from fedproof.app.nodeconfig import (
     is_loopback,
 )
 from fedproof.app.strict import Field
+from fedproof.app.taskfile import read_workers
 from fedproof.errors import InputError
 
 RPC_VARIABLE: Final = "FEDPROOF_RPC"
@@ -57,6 +61,8 @@ def read_config(path: Path) -> NodeConfig:
         raise InputError(f"{path} is not TOML: {error}") from None
     except RecursionError:
         raise InputError(f"{path} is not TOML: too deep") from None
+    except ValueError:  # the parser leaves what Python reads no number from, such as one of 5,000 digits
+        raise InputError(f"{path} holds a number that is too long") from None
     return _parse(document, path)
 
 
@@ -75,7 +81,7 @@ def _parse(document: dict[str, Any], path: Path) -> NodeConfig:
         name=top.text("name", _NAME, wanted="1 to 64 letters, digits, - and _"),
         deployment=here.read(top, "deployment"),
         chain=_chain(top.table("chain", {})),
-        store=_store(top.table("store", {})),
+        store=_store(top.table("store", {}), here),
         keystore=here.read(keys, "folder"),
         passphrase_file=here.read(keys, "passphrase_file") if keys.has("passphrase_file") else None,
         state=state_folder,
@@ -123,16 +129,18 @@ def _chain(table: Field) -> ChainConfig:
         retries=table.integer("retries", 0, 100, 5),
         min_balance=int(Decimal(str(table.number("min_balance", 0, 1e6, 0.05))) * 10**18),
         clock_tolerance=table.integer("clock_tolerance", 1, 86_400, 300),
+        slot_blocks=table.integer("slot_blocks", 1, 100_000) if table.has("slot_blocks") else None,
     )
     table.done()
     return found
 
 
-def _store(table: Field) -> str | None:
+def _store(table: Field, here: _Paths) -> str | None:
     url = table.text("url", _PATH, wanted="a folder or URL") if table.has("url") else None
-    if url is not None and "://" in url:
-        _check_url(table, "url", url, ())
     table.done()
+    if url is None or "://" not in url:
+        return None if url is None else str(here.of(url))
+    _check_url(table, "url", url, ())
     return url
 
 
@@ -178,13 +186,45 @@ def _ids(table: Field, name: str) -> tuple[int, ...] | None:
     return found
 
 
-def _participant(table: Field, _: _Paths) -> ParticipantConfig:
+def _bond(table: Field) -> int:
+    text = table.text("max_bond", r"[0-9.]{1,40}", "0", 'tokens in quotes, such as "50"')
+    try:
+        return parse_tokens(text)
+    except InputError:
+        raise table.refuse("max_bond", 'tokens in quotes, such as "50"') from None
+
+
+def _addresses(table: Field, name: str) -> frozenset[str] | None:
+    if not table.has(name):
+        return None
+    found = table.items(name, str, "addresses")
+    if not found or not all(is_checksum_address(each) for each in found):
+        raise table.refuse(name, "a list of one or more addresses with their checksums")
+    return frozenset(found)
+
+
+def _workers(table: Field, here: _Paths) -> frozenset[tuple[str, bytes]] | None:
+    if not table.has("workers"):
+        return None
+    names = table.items("workers", str, "files, each the output of: fedproof keys show KEYS --json")
+    found = read_workers([here.of(name) for name in names])
+    if not found:
+        raise table.refuse("workers", "a list of one or more files")
+    return frozenset((each.address, each.hpke_public) for each in found)
+
+
+def _participant(table: Field, here: _Paths) -> ParticipantConfig:
     found = ParticipantConfig(
         datasets=_ids(table, "datasets"),
         tasks=_ids(table, "tasks"),
         max_rounds=table.integer("max_rounds", 1, 1 << 16, 100),
         min_committee=table.integer("min_committee", 3, 64, 3),
         min_updates=table.integer("min_updates", 2, 1 << 16, 3),
+        access=here.of(table.text("access", _PATH, "access", "a path")),
+        max_bond=_bond(table),
+        workers=_workers(table, here),
+        sponsors=_addresses(table, "sponsors"),
+        min_threshold=table.integer("min_threshold", 1, 31, 1),
     )
     table.done()
     return found
@@ -194,12 +234,21 @@ def _provider(table: Field, here: _Paths) -> ProviderConfig:
     names = table.items("datasets", str, "folders", ())
     if not all(names):
         raise table.refuse("datasets", "a list of folders")
+    if not names:
+        raise InputError(
+            f"{table.at('datasets')} names no dataset: list the state folders of those whose grants this node answers"
+        )
     table.done()
     return ProviderConfig(tuple(map(here.of, names)))
 
 
 def _worker(table: Field, _: _Paths) -> WorkerConfig:
-    found = WorkerConfig(table.flag("lead", False), _ids(table, "escrow_datasets") or ())
+    found = WorkerConfig(
+        lead=table.flag("lead", True),
+        escrow_datasets=_ids(table, "escrow_datasets") or (),
+        max_bond=_bond(table),
+        sponsors=_addresses(table, "sponsors"),
+    )
     table.done()
     return found
 

@@ -21,8 +21,9 @@ confirmations = 2                     # blocks after which one counts as final; 
 poll_seconds = 2.0                    # between two looks at the chain
 timeout = 20.0                        # seconds for one attempt of a request
 retries = 5                           # further attempts
-min_balance = 0.05                    # ether that `fedproof node check` wants to see
+min_balance = 0.05                    # ether for gas; `fedproof node check` wants to see it, and a start warns
 clock_tolerance = 300                 # seconds that this machine's clock and the chain's may differ
+# slot_blocks = 10                    # blocks after which the next worker may lead; without the line, worked out
 
 # [store]
 # url = "s3://bucket/folder"          # in place of the deployment's; credentials go to the driver's own settings
@@ -49,20 +50,31 @@ format = "json"                       # json or text
 _SECTIONS: Final = {
     "participant": """
 [participant]
+access = "access"                     # saved state that took the grants; in a marketplace home private/NAME/notes
 # datasets = [1, 2]                   # datasets that may be used; without the line, all that it has access to
-# tasks = [1]                         # tasks that it may enrol in; without the line, all that keep the limits below
+# tasks = [1]                         # tasks that it may enrol in; without the line, the first that keeps the limits
+                                      # below, and no other: two tasks that start close to each other show more
 max_rounds = 100                      # the most rounds that a task may have
 min_committee = 3                     # the fewest workers that a task may have
 min_updates = 3                       # the fewest updates that a task may sum: fewer tell more of each
+max_bond = "0"                        # tokens that it stakes in a task; t + 1 of the workers can take them
+min_threshold = 1                     # t at least: t + 1 workers that work together can read updates
+# sponsors = ["0x..."]                # whose tasks it takes part in; without the line, anybody's
+# workers = ["w1.json", "w2.json"]    # workers that it trusts, each file from: fedproof keys show KEYS --json
+                                      # without the line a sponsor may name any, itself included
 """,
     "provider": """
 [provider]
-datasets = []                         # folders that `fedproof dataset prepare` wrote
+# saved state of each listed dataset whose grants are answered; in a marketplace home private/NAME/dataset-...
+datasets = ["dataset"]
 """,
     "worker": """
 [worker]
-lead = false                          # true: this worker also adds up, proves and settles
+lead = true                           # this worker may also add up, prove and settle; false leaves that to others
 escrow_datasets = []                  # datasets of which it keeps shares of tier keys
+max_bond = "0"                        # tokens that it stakes at once, as its bond or for a complaint: no task with
+                                      # higher bonds; t + 1 of its other workers can take them
+# sponsors = ["0x..."]                # whose tasks it works in; without the line, anybody's
 """,
 }
 

@@ -1,6 +1,7 @@
-"""Where a node's passphrase comes from: a file, the environment, or somebody at a terminal. Never an argument.
+"""Where a node's passphrase comes from: a file, a credential of the service manager, the environment, or somebody at a
+terminal. Never an argument: that would be in the list of processes, and in the shell's history.
 
-An argument would be in the list of processes, and in the shell's history.
+A credential is the file `fedproof-passphrase` in $CREDENTIALS_DIRECTORY, as systemd's LoadCredential puts it there.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from fedproof.app.secret import Secret
 from fedproof.errors import KeyFileError
 
 VARIABLE: Final = "FEDPROOF_PASSPHRASE"
+CREDENTIAL: Final = "fedproof-passphrase"
+CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 LEAST: Final = 8
 _MOST: Final = 1024
 
 
 def read_passphrase(file: Path | None = None, ask: Callable[[], str] | None = None) -> Secret:
-    """The passphrase from `file` when one is named, else from $FEDPROOF_PASSPHRASE, else from `ask`.
+    """The passphrase from `file` when one is named, else the credential, else $FEDPROOF_PASSPHRASE, else from `ask`.
 
     Args:
         ask: prompts for it; None where nobody sits at a terminal.
@@ -30,11 +33,18 @@ def read_passphrase(file: Path | None = None, ask: Callable[[], str] | None = No
     """
     if file is not None:
         return _checked(read_private(file, _MOST + 2), str(file))
+    folder = os.environ.get(CREDENTIALS_VARIABLE)
+    if folder and (credential := Path(folder) / CREDENTIAL).exists():
+        # the service manager lets this user in by an access list, which shows as a group that may read
+        return _checked(read_private(credential, _MOST + 2, group=True), str(credential))
     given = os.environ.get(VARIABLE)
     if given is not None:
         return _checked(os.fsencode(given), f"${VARIABLE}")
     if ask is None:
-        raise KeyFileError(f"no passphrase: name a file of mode 0600 with passphrase_file, or set ${VARIABLE}")
+        raise KeyFileError(
+            f"no passphrase: set ${VARIABLE}, or name a file of mode 0600 with --passphrase-file, for nodes with "
+            "passphrase_file in node.toml"
+        )
     return _checked(ask().encode(errors="surrogateescape"), "the passphrase that was typed")
 
 
@@ -48,8 +58,8 @@ def check_new(passphrase: Secret) -> None:
         raise KeyFileError(f"the passphrase is too short: take {LEAST} characters or more, better several words")
 
 
-def read_private(path: Path, limit: int) -> bytes:
-    """A small file that nobody but its owner may read.
+def read_private(path: Path, limit: int, *, group: bool = False) -> bytes:
+    """A small file that nobody but its owner may read, or with `group` its group, too.
 
     Raises:
         KeyFileError: it is missing, too large, no regular file, or open to others.
@@ -66,7 +76,7 @@ def read_private(path: Path, limit: int) -> bytes:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise KeyFileError(f"{path} is not a regular file")
-        if found.st_mode & 0o077:
+        if found.st_mode & (0o037 if group else 0o077):
             raise KeyFileError(
                 f"{path} is open to other users: chmod 600 it, and change what is in it if they may know"
             )

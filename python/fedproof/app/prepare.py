@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from fedproof.app.card import card, past_versions
 from fedproof.app.prepare_schema import Drafted, Options, public_schema, scaled
@@ -17,7 +20,7 @@ from fedproof.data.clean import Cleaner, Rows, check_columns
 from fedproof.data.draft import draft_plan, write_plan
 from fedproof.data.limits import MIN_ROWS
 from fedproof.data.naming import MAX_NAME_LENGTH, MAX_TEXT_LENGTH, clean_name, clean_text, quoted, shown
-from fedproof.data.plan import Plan, read_plan
+from fedproof.data.plan import CLASSES, TARGET, Plan, read_plan
 from fedproof.data.schema import is_capacity
 from fedproof.data.tablefile import TableFile, fingerprint, open_table
 from fedproof.errors import InputError
@@ -39,6 +42,11 @@ def prepare(options: Options, teller: Teller) -> Prepared | Drafted:
         StateError: another run is writing the same folder.
     """
     _check(options)
+    if options.schema is not None and options.schema.suffix == ".json":
+        raise InputError(
+            f"--schema {shown(options.schema)} is what a dataset was prepared to, and not what it is prepared by: name "
+            "the .schema.toml that was drafted for it"
+        )
     path = options.schema or options.out.with_name(options.out.name + ".schema.toml")
     table = open_table(options.source)
     if options.schema_only or not os.path.exists(path):  # noqa: PTH110  # a path too long for the disk is none, no error
@@ -47,8 +55,15 @@ def prepare(options: Options, teller: Teller) -> Prepared | Drafted:
             return drafted
     else:
         _refuse_draft_options(options, path)
-    plan = read_plan(path)
-    check_columns(plan, table)
+    shared = read_plan(path)
+    check_columns(shared, table)
+    plan = replace(
+        shared,
+        name=options.name or shared.name,
+        domain=options.domain or shared.domain,
+        licence=options.licence or shared.licence,
+        description=options.description or shared.description,
+    )
     history = _history(options, plan)
     teller.doing(f"reading {options.source.name}")
     before = fingerprint(options.source)
@@ -59,7 +74,8 @@ def prepare(options: Options, teller: Teller) -> Prepared | Drafted:
     _check_rows(options.source, plan, counted)
     _tell_drops(plan, counted, teller)
     _tell_formulas(counted, teller)
-    schema = public_schema(options, plan, counted.kept, constant)
+    # datasets that train together have one schema, and each its own name on its card
+    schema = public_schema(options, replace(plan, name=shared.name), counted.kept, constant)
     tiers = _tiers(options, plan, teller)
     with new_folder(options.out) as folder:
         cleaner = Cleaner(plan, table)
@@ -79,7 +95,7 @@ def prepare(options: Options, teller: Teller) -> Prepared | Drafted:
         f"{prepared.rows:,} records in {len(writer.block_rows)} blocks of {schema.rows} x {schema.columns}, "
         f"tiers {', '.join(map(str, (0, *prepared.tiers)))}: {shown(options.out)}"
     )
-    if writer.one_class_blocks and len(writer.block_rows) > 1:
+    if plan.label.labels != TARGET and writer.one_class_blocks and len(writer.block_rows) > 1:
         teller.step(f"{writer.one_class_blocks} blocks hold one class only; shuffle the rows of the file to mix them")
     return prepared
 
@@ -103,13 +119,12 @@ def _check(options: Options) -> None:
 
 
 def _refuse_draft_options(options: Options, path: Path) -> None:
-    """A schema that is there decides; what would change it must not be passed over, least of all --drop.
+    """A schema that is there decides on the columns; what would change it must not be passed over, least of all --drop.
 
     Raises:
         InputError: such an option is given.
     """
-    given = [name for name in ("label", "positive", "name") if getattr(options, name) is not None]
-    given += [name for name in ("domain", "licence", "description") if getattr(options, name)]
+    given = [name for name in ("label", "positive", "labels") if getattr(options, name) is not None]
     given += [option for option, chosen in (("identifier", options.identifiers), ("drop", options.drop)) if chosen]
     if given:
         raise InputError(
@@ -130,13 +145,15 @@ def _draft(options: Options, table: TableFile, path: Path, teller: Teller) -> Dr
         options.positive,
         options.identifiers,
         options.drop,
+        options.labels,
         domain=options.domain,
         licence=options.licence,
         description=options.description,
     )
     if options.public is None and not options.private_scale:
-        count = len(plan.features)
-        open_points.append(f"{count} features have no centre and scale: write them, or name a public file")
+        count = len(plan.scaled)
+        what = "features" if count == len(plan.features) else "columns"
+        open_points.append(f"{count} {what} have no centre and scale: write them, or name a public file")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -154,6 +171,12 @@ def _check_rows(source: Path, plan: Plan, counted: Cleaner) -> None:
         raise InputError(
             f"{shown(source)}: {counted.kept} of {counted.read} records are left; at least {MIN_ROWS} are needed"
         )
+    if plan.label.labels == TARGET:
+        return
+    if plan.label.labels == CLASSES:
+        if np.count_nonzero(counted.class_counts) < 2:
+            raise InputError(f"{shown(source)}, column {quoted(plan.label.name)}: one class only; two are needed")
+        return
     classes = plan.label.classes
     positive = int(counted.class_counts[classes.index(plan.class_names[1])])
     if positive in (0, counted.kept):

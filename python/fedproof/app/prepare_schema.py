@@ -10,8 +10,8 @@ from fedproof.app.prepared import TIERS
 from fedproof.app.telling import Teller
 from fedproof.data.limits import MAX_ROWS, MAX_VALUES, MIN_ROWS
 from fedproof.data.naming import quoted, shown
-from fedproof.data.plan import Plan
-from fedproof.data.schema import Schema
+from fedproof.data.plan import TARGET, Plan
+from fedproof.data.schema import Schema, Target
 from fedproof.data.statistics import centres_and_scales
 from fedproof.data.tablefile import TableFile, open_table
 from fedproof.errors import InputError
@@ -34,6 +34,7 @@ class Options:
         public: a public file with the same columns, from which missing centres and scales are taken.
         private_scale: take missing centres and scales from the private records, with a warning.
         label, positive: for the draft: the label's column, and the class that becomes 1.
+        labels: for the draft: binary, classes or target.
         identifiers, drop: for the draft: columns of these roles.
         name, domain, licence, description: for the draft.
         tiers: the tiers to write files for.
@@ -51,6 +52,7 @@ class Options:
     private_scale: bool = False
     label: str | None = None
     positive: str | None = None
+    labels: str | None = None
     identifiers: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     name: str | None = None
@@ -74,7 +76,7 @@ class Drafted:
 
 def scaled(options: Options, plan: Plan, table: TableFile, teller: Teller) -> tuple[Plan, tuple[str, ...]]:
     """The plan with every centre and scale, and the features that are constant where those were computed."""
-    wanted = [column for column in plan.features if column.scale is None]
+    wanted = [column for column in plan.scaled if column.scale is None]
     if not wanted:
         return plan, ()
     if options.public is not None:
@@ -115,4 +117,9 @@ def public_schema(options: Options, plan: Plan, rows: int, constant: tuple[str, 
     centres = tuple(float(column.centre or 0.0) for column in features)
     scales = tuple(float(column.scale or 1.0) for column in features)
     names = tuple(column.name for column in features)
-    return Schema(plan.name, names, centres, scales, plan.class_names, most, constant)
+    label = plan.label
+    target = None
+    if label.labels == TARGET:
+        target = Target(label.name, float(label.centre or 0.0), float(label.scale or 1.0))
+    constant = tuple(name for name in constant if name in names)
+    return Schema(plan.name, names, centres, scales, plan.class_names, most, constant, target)

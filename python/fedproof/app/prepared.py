@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedproof.data.block import block_size, decode_block
-from fedproof.data.naming import clean_text, quoted, shown
+from fedproof.data.naming import clean_name, clean_text, quoted, shown
 from fedproof.data.plan import Plan
 from fedproof.data.schema import MAX_SCHEMA_BYTES, Schema
 from fedproof.errors import InputError
@@ -110,7 +110,7 @@ class Prepared:
             capacity = document["capacity"]
             sound = (
                 schema.digest.hex() == document["schema"]
-                and schema.name == document["name"]
+                and clean_name(document["name"])
                 and capacity == {"rows": schema.rows, "columns": schema.columns}
                 and sum(block.rows for block in blocks) == rows
                 and all(0 < block.rows <= schema.rows for block in blocks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import statistics
@@ -13,19 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fedproof.app.training import model_text
 from fedproof.app.world import KeyFigures, write_json
 from fedproof.errors import InputError
-from fedproof.learning.metrics import accuracy, log_loss
+from fedproof.learning.baseline import Float
 from fedproof.learning.model import GlobalModel
+from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.scoring import Scores, Weights, score
 
 VERSION = 1
 #: Substrate ref_time per unit of gas: the Frontier template and Moonbeam
 WEIGHT_PER_GAS = {"frontier": 20_000, "moonbeam": 25_000}
 FIELD_FIGURE = 210_000
-
-Float = NDArray[np.float64]
+NAMES = {"accuracy": "accuracy", "log_loss": "log loss", "rmse": "error", "r2": "R2"}
+"""Of the scores, for people; an error is in units of the target's scale."""
 
 
 @dataclass
@@ -34,8 +37,8 @@ class RoundFigures:
 
     number: int
     model: GlobalModel = field(init=False)
-    accuracy: float = 0.0
-    log_loss: float = 0.0
+    scores: Scores = field(default_factory=Scores)
+    advice: list[str] = field(default_factory=list)
     updates_accepted: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     gas_open: int = 0
@@ -53,8 +56,7 @@ class RoundFigures:
     def to_json(self) -> dict[str, Any]:
         """The round's part of the report."""
         return {
-            "accuracy": self.accuracy,
-            "log_loss": self.log_loss,
+            **self.scores.to_json(),
             "updates_accepted": self.updates_accepted,
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
             "gas": {
@@ -106,8 +108,9 @@ def build_report(
     workers: int,
     threshold: int,
     rounds: list[RoundFigures],
-    baseline: Float,
-    test: tuple[Float, NDArray[np.int64]],
+    plan: TrainingPlan,
+    baseline: list[Weights],
+    test: tuple[Float, Float],
     figures: dict[str, KeyFigures],
     costs: Costs,
     audit: dict[str, Any],
@@ -116,25 +119,31 @@ def build_report(
     """Put the report together.
 
     Args:
-        baseline: weights of the plain floating-point FedAvg after each round, shape `(rounds, columns)`.
+        plan: what was trained and how.
+        baseline: weights of the plain floating-point FedAvg after each round, a matrix for each layer.
         test: standardised features and labels of the public test part.
     """
     updates = sum(played.updates_accepted for played in rounds)
     gas_per_update = round(sum(played.gas_total for played in rounds) / updates)
-    final = rounds[-1].model.real()
+    final, plain = (np.concatenate([m.reshape(-1) for m in w]) for w in (rounds[-1].model.real(), baseline[-1]))
+    floats = [score(plan.model, weights, *test).to_json() for weights in baseline]
     return {
         "version": VERSION,
         "seed": seed,
         "data": {"name": table, "rows": rows, "features": features},
+        "model": {
+            "name": model_text(plan),
+            "parameters": plan.model.parameters,
+            "plan": json.loads(plan.encode()),
+            "digest": plan.digest().hex(),
+            "advice": [f"round {played.number}: {line}" for played in rounds for line in played.advice],
+        },
         "participants": participants,
         "workers": workers,
         "threshold": threshold,
         "rounds": [played.to_json() for played in rounds],
-        "float_fedavg": {
-            "accuracy": [accuracy(weights, *test) for weights in baseline],
-            "log_loss": [log_loss(weights, *test) for weights in baseline],
-        },
-        "weights_relative_l2": float(np.linalg.norm(final - baseline[-1]) / np.linalg.norm(baseline[-1])),
+        "float_fedavg": {name: [each[name] for each in floats] for name in floats[0]},
+        "weights_relative_l2": float(np.linalg.norm(final - plain) / np.linalg.norm(plain)),
         "proofs": {
             name: {
                 **{key: value for key, value in asdict(figure).items() if key != "setup_seconds"},
@@ -179,8 +188,12 @@ def summary(report: dict[str, Any], folder: Path) -> str:
         [
             "",
             f"{report['data']['name']}: {len(report['rounds'])} rounds, {n} participants, {report['workers']} workers",
-            f"  accuracy   {last['accuracy']:.4f}   (plain FedAvg: {plain['accuracy'][-1]:.4f})",
-            f"  log loss   {last['log_loss']:.4f}   (plain FedAvg: {plain['log_loss'][-1]:.4f})",
+            f"  model      {report['model']['name']}: {report['model']['parameters']:,} weights, "
+            f"{report['proofs']['training']['constraints']:,} constraints",
+            *(
+                f"  {NAMES[name]:10} {last[name]:.4f}   (plain FedAvg: {values[-1]:.4f})"
+                for name, values in plain.items()
+            ),
             f"  weights    {100 * report['weights_relative_l2']:.2f}% from plain FedAvg (relative L2)",
             f"  gas        {report['gas_per_update']:,} per update   (a proof each and one to settle: {field_gas:,})",
             f"  audit      {len(report['audit']['checks'])} checks hold; no secret used",

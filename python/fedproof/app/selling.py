@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from fedproof.app.amounts import show_tokens
 from fedproof.app.home import OPERATOR, Home
 from fedproof.app.prepared import Prepared
+from fedproof.app.sales import address_of
 from fedproof.app.telling import Teller
 from fedproof.data.limits import MAX_FEATURES, MAX_ROWS, MAX_VALUES
-from fedproof.data.schema import is_capacity
+from fedproof.data.schema import MAX_SCHEMA_BYTES, Schema, is_capacity
 from fedproof.errors import InputError, KeyFileError, StateError
 from fedproof.ledger.market_types import TIERS, DatasetMinted
 from fedproof.nodes.offering import Block, Offering
 from fedproof.nodes.params import ListingKit
 from fedproof.nodes.provider import Provider
 from fedproof.nodes.state import StateFile
+from fedproof.statements.labels import LabelKind
+
+GAS_MONEY: Final = 10**18
+"""Wei that an account of a development chain gets with its tokens."""
 
 
 class _Blocks:
@@ -126,14 +131,14 @@ def provider_of(home: Home, name: str, dataset_id: int, prepared: Prepared | Non
         provider = adopt(home, name, dataset_id)
         folder = provider.state.folder.name
     if prepared is None:
-        return _open(home, name, home.market.dataset(dataset_id).class_id, folder)
+        return _open(home, name, home.market.dataset(dataset_id).class_id, folder, _kind(home, dataset_id))
     return _provider(home, name, prepared, folder)
 
 
 def adopt(home: Home, name: str, dataset_id: int) -> Provider:
     """The provider's node of a dataset that `name` has come to own; without keys until they are handed over."""
     folder = home.remembered(name).get(dataset_id, f"dataset-{dataset_id}-bought")
-    provider = _open(home, name, home.market.dataset(dataset_id).class_id, folder)
+    provider = _open(home, name, home.market.dataset(dataset_id).class_id, folder, _kind(home, dataset_id))
     provider.take_over(dataset_id, {})
     home.remember(name, dataset_id, folder)
     return provider
@@ -177,6 +182,7 @@ def fund(home: Home, name: str, amount: int, *, deposits: bool = False) -> str:
     """Give tokens of the operator to an identity, as a sale of tokens would; for trying things out.
 
     Args:
+        name: an identity of this home, or any address, which gets gas money, too, as a node's account needs.
         deposits: to the account that deposits notes, not to the one that takes grants and pays prices.
 
     Raises:
@@ -186,8 +192,10 @@ def fund(home: Home, name: str, amount: int, *, deposits: bool = False) -> str:
     held = int(market.chain.call(market.token.functions.balanceOf(operator.address)))
     if amount > held:
         raise InputError(f"the operator holds {show_tokens(held)} tokens, fewer than {show_tokens(amount)}")
-    receiver = home.depositor(name) if deposits else home.account(name)
-    return market.chain.transact(market.token.functions.transfer(receiver.address, amount), operator).tx_hash
+    to = home.depositor(name).address if deposits else address_of(home, name)
+    if name.lower().startswith("0x") and market.chain.is_development and market.chain.balance(to) < GAS_MONEY:
+        market.chain.transfer(operator, to, GAS_MONEY)
+    return market.chain.transact(market.token.functions.transfer(to, amount), operator).tx_hash
 
 
 def _folder_of(prepared: Prepared, thresholds: tuple[int, ...], prices: tuple[int, ...]) -> str:
@@ -196,12 +204,19 @@ def _folder_of(prepared: Prepared, thresholds: tuple[int, ...], prices: tuple[in
 
 
 def _provider(home: Home, name: str, prepared: Prepared, folder: str) -> Provider:
-    return _open(home, name, home.class_of(prepared.capacity_rows, prepared.columns), folder)
+    kind = prepared.schema.label_kind
+    return _open(home, name, home.class_of(prepared.capacity_rows, prepared.columns, kind), folder, kind)
 
 
-def _open(home: Home, name: str, class_id: int, folder: str) -> Provider:
+def _kind(home: Home, dataset_id: int) -> LabelKind:
+    """Of the labels of a dataset of one's own."""
+    schema = home.market.dataset(dataset_id).schema.hex()
+    return Schema.decode(home.store.get(schema, limit=MAX_SCHEMA_BYTES)).label_kind
+
+
+def _open(home: Home, name: str, class_id: int, folder: str, kind: LabelKind) -> Provider:
     shape = home.market.capacity_class(class_id)
-    srs, keys = home.class_keys(class_id)
-    kit = ListingKit(home.market, home.store, srs, keys, class_id, shape.rows, shape.columns)
+    srs, keys = home.class_keys(class_id, kind)
+    kit = ListingKit(home.market, home.store, srs, keys, class_id, shape.rows, shape.columns, kind)
     state: StateFile = home.state(name, folder, "provider")
     return Provider(kit, home.account(name), state)

@@ -79,7 +79,8 @@ class TierWriter:
             if tier in self._tiers:
                 file = self._stack.enter_context((self._folder / f"tier{tier}" / name).open("wb", buffering=1 << 20))
                 extra = [column.name for column in self._plan.identifiers] if tier == 5 else []
-                self._tables[tier] = CsvTable(file, [*self._features, self._label, *extra], len(self._features))
+                numbers = len(self._features) + (self._schema.target is not None)
+                self._tables[tier] = CsvTable(file, [*self._features, self._label, *extra], numbers)
                 self._stack.callback(self._tables[tier].close)
         return self
 
@@ -92,17 +93,23 @@ class TierWriter:
             return
         quantised = self._schema.quantise(rows.features)
         self._measure(rows, quantised)
-        label: list[str | None] = self._classes[rows.classes].tolist()
-        first, last = np.searchsorted(self._sample_at, (self._done, self._done + len(label)))
+        numbers, texts = self._columns(rows)
+        first, last = np.searchsorted(self._sample_at, (self._done, self._done + len(numbers)))
         for tier, table in self._tables.items():
             if tier == 1:
                 at = self._sample_at[first:last] - self._done
-                table.write(rows.features[at], [[label[i] for i in at]])
+                table.write(numbers[at], [[column[i] for i in at] for column in texts])
             else:
-                table.write(rows.features, [label, *(rows.identifiers.values() if tier == 5 else ())])
-        self._done += len(label)
-        self._pending.append((quantised, rows.labels))
+                table.write(numbers, [*texts, *(rows.identifiers.values() if tier == 5 else ())])
+        self._done += len(numbers)
+        self._pending.append((quantised, self._schema.quantise_labels(rows.labels)))
         self._write_blocks(final=False)
+
+    def _columns(self, rows: Rows) -> tuple[NDArray[np.float64], list[list[str | None]]]:
+        """Columns of numbers, and those of text: a target is one of the former, the name of a class of the latter."""
+        if self._schema.target is not None:
+            return np.column_stack([rows.features, rows.labels]), []
+        return rows.features, [self._classes[rows.classes].tolist()]
 
     def finish(self, cleaner: Cleaner) -> None:
         """Write the last block, and the files of tiers 1 to 3 that describe the others."""
@@ -138,7 +145,8 @@ class TierWriter:
         self._counts += np.bincount(bins.ravel(), minlength=self._counts.size).reshape(self._counts.shape)
         self._clipped += ((quantised == LOW) | (quantised == HIGH)).sum(axis=0)
         if self._hashes is not None:
-            values = np.column_stack([rows.features.view(np.uint64), rows.labels.astype(np.uint64)])
+            exact = rows.labels.view(np.uint64) if self._schema.target else rows.labels.astype(np.uint64)
+            values = np.column_stack([rows.features.view(np.uint64), exact])
             values ^= values >> np.uint64(29)
             self._hashes.append((values * self._multipliers).sum(axis=1, dtype=np.uint64))
 

@@ -15,19 +15,19 @@ from fedproof import _core
 from fedproof.app.keyring import KeyRequest, Keyring
 from fedproof.app.telling import Teller
 from fedproof.errors import InputError, LedgerError
-from fedproof.learning.fixed import TrainingSpec
+from fedproof.learning.plan import TrainingPlan
 from fedproof.ledger import Account, Chain
 from fedproof.ledger.federation import Federation
 from fedproof.ledger.marketplace import Marketplace
-from fedproof.nodes.params import Deployment
+from fedproof.nodes.params import Deployment, powers_size
 from fedproof.nodes.state import StateFile
 from fedproof.proving.keys import Keys
 from fedproof.statements.aggregation import AggregationStatement
 from fedproof.statements.eligibility import EligibilityStatement
-from fedproof.statements.layout import DatasetLayout, srs_size
+from fedproof.statements.layout import DatasetLayout
 from fedproof.statements.listing import ListingStatement
+from fedproof.statements.models.statement import ModelStatement
 from fedproof.statements.spend import SpendStatement
-from fedproof.statements.training import TrainingStatement
 from fedproof.storage import BlobStore
 
 MANIFEST_VERSION = 1
@@ -87,23 +87,21 @@ def create_folder(folder: Path) -> None:
         raise InputError(f"{folder} cannot be made: {error.strerror}") from None
 
 
-def key_requests(spec: TrainingSpec) -> dict[str, KeyRequest]:
+def key_requests(plan: TrainingPlan) -> dict[str, KeyRequest]:
     """The statements of a deployment, by the names that its keys have."""
     return {
         "spend": KeyRequest(SpendStatement()),
         "eligibility": KeyRequest(EligibilityStatement()),
-        "listing": KeyRequest(ListingStatement(spec.rows, spec.columns)),
-        "training": KeyRequest(TrainingStatement(spec), DatasetLayout(spec.rows, spec.columns).masks),
-        "aggregation": KeyRequest(AggregationStatement(spec.columns, spec.update_bound)),
+        "listing": KeyRequest(ListingStatement.of(plan)),
+        "training": KeyRequest(ModelStatement(plan), DatasetLayout(plan.rows, plan.columns).masks),
+        "aggregation": KeyRequest(AggregationStatement.of(plan)),
     }
 
 
-def make_keys(spec: TrainingSpec, keyring: Keyring) -> tuple[_core.Srs, dict[str, Keys], dict[str, KeyFigures]]:
+def make_keys(plan: TrainingPlan, keyring: Keyring) -> tuple[_core.Srs, dict[str, Keys], dict[str, KeyFigures]]:
     """Powers of tau and the keys of the four statements."""
-    srs = keyring.srs(
-        srs_size(spec.rows, spec.columns, spec.mask_count), [DatasetLayout(spec.rows, spec.columns).masks]
-    )
-    made = keyring.keys(key_requests(spec), srs)
+    srs = keyring.srs(powers_size(plan), [DatasetLayout(plan.rows, plan.columns).masks])
+    made = keyring.keys(key_requests(plan), srs)
     figures = {
         name: KeyFigures(
             keys.circuit.r1cs.num_constraints,
@@ -117,17 +115,17 @@ def make_keys(spec: TrainingSpec, keyring: Keyring) -> tuple[_core.Srs, dict[str
     return srs, made.keys, figures
 
 
-def build(folder: Path, spec: TrainingSpec, keyring: Keyring, rpc: str | None, teller: Teller) -> World:
+def build(folder: Path, plan: TrainingPlan, keyring: Keyring, rpc: str | None, teller: Teller) -> World:
     """Make keys, deploy the contracts and register the capacity class.
 
     Raises:
         InputError: `rpc` is not a development chain; the keys made here are for development only.
     """
     teller.doing("making keys")
-    srs, keys, figures = make_keys(spec, keyring)
+    srs, keys, figures = make_keys(plan, keyring)
     total = sum(figure.setup_seconds for figure in figures.values())
     teller.step(
-        f"keys of four statements for {spec.rows} x {spec.columns}: ready in {total:.1f} s (development: one dealer)"
+        f"keys of four statements for {plan.rows} x {plan.columns}: ready in {total:.1f} s (development: one dealer)"
     )
     chain = Chain.embedded() if rpc is None else Chain.connect(rpc)
     try:
@@ -145,7 +143,7 @@ def build(folder: Path, spec: TrainingSpec, keyring: Keyring, rpc: str | None, t
             allow_development_keys=True,
         )
         class_id = market.register_class(
-            operator, spec.rows, spec.columns, keys["listing"].verifying, keys["eligibility"].verifying
+            operator, plan.rows, plan.columns, keys["listing"].verifying, keys["eligibility"].verifying
         )
     except BaseException:
         chain.close()
@@ -162,7 +160,7 @@ def build(folder: Path, spec: TrainingSpec, keyring: Keyring, rpc: str | None, t
         name: (at, chain.deployment_receipt(at).tx_hash) for name, at in addresses.items()
     }
     store = BlobStore.open(str(folder / "public" / "blobs"))
-    deployment = Deployment(market, store, srs, spec, class_id, keys)
+    deployment = Deployment(market, store, srs, plan, class_id, keys)
     teller.step(
         f"contracts on chain {chain.chain_id}: token, vault, registry, federation; capacity class {class_id} registered"
     )

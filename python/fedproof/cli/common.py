@@ -6,12 +6,14 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from fedproof.app.home import Home, default_home
-from fedproof.cli.terminal import Terminal, encodable
+from fedproof.cli.terminal import Terminal, clean, encodable
+
+if TYPE_CHECKING:  # what a command needs it imports when it runs: the chain's libraries take a second
+    from fedproof.app.home import Home
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,6 +46,20 @@ home_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the marketplace home.  [default: $FEDPROOF_HOME or fedproof-home]",
 )
+model_option = click.option(
+    "--model",
+    default="logistic",
+    show_default=True,
+    help="What is trained: logistic, linear, softmax, or mlp with the widths of its hidden layers, such as mlp:16,8.",
+)
+epochs_option = click.option(
+    "--epochs", default=1, show_default=True, type=click.IntRange(1, 64), help="Local epochs of each round."
+)
+labels_option = click.option(
+    "--labels",
+    default=None,
+    help='What labels are: binary, target, or their number, such as "classes 3".  [default: as the model has them]',
+)
 identity_option = click.option("--as", "name", required=True, help="Identity that acts; its secrets are in the home.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
@@ -57,6 +73,8 @@ def home_options(command: F) -> F:
 @contextlib.contextmanager
 def opened(home_folder: Path | None, quiet: bool) -> Iterator[tuple[Home, Terminal]]:
     """An open home and the progress that belongs to it."""
+    from fedproof.app.home import Home, default_home
+
     with progress(quiet) as terminal, Home.open(home_folder or default_home(), terminal) as home:
         yield home, terminal
 
@@ -73,4 +91,4 @@ def progress(quiet: bool) -> Iterator[Terminal]:
 
 def show(as_json: bool, document: Any, lines: list[str]) -> None:
     """Print a document for scripts, or lines for people."""
-    click.echo(json.dumps(document, indent=2) if as_json else encodable("\n".join(lines)))
+    click.echo(json.dumps(document, indent=2) if as_json else encodable("\n".join(map(clean, lines))))

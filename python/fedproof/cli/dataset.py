@@ -34,7 +34,10 @@ def dataset() -> None:
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to make.")
 @click.option(
-    "--schema", default=None, type=click.Path(path_type=Path), help="Schema to use, or to draft.  [OUT.schema.toml]"
+    "--schema",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Schema to use, or to draft; datasets can share it.  [OUT.schema.toml]",
 )
 @click.option("--schema-only", is_flag=True, help="Draft the schema and stop.")
 @click.option("--accept-draft", is_flag=True, help="Go on with a fresh draft that has no open points.")
@@ -44,9 +47,15 @@ def dataset() -> None:
 @click.option("--private-scale", is_flag=True, help="Take centre and scale from the private records: publishes them.")
 @click.option("--label", default=None, help="Label column.")
 @click.option("--positive", default=None, help="The class that is 1 against all others.")
+@click.option(
+    "--labels",
+    default=None,
+    type=click.Choice(["binary", "classes", "target"]),
+    help="Two classes, all of them, or a number to predict.  [default: binary]",
+)
 @click.option("--identifier", "identifiers", multiple=True, help="Column that only Tier 5 shows.")
 @click.option("--drop", multiple=True, help="Column to leave out.")
-@click.option("--name", default=None, help="Name of the dataset.")
+@click.option("--name", default=None, help="Name of the dataset on its card.  [default: as in the schema]")
 @click.option("--domain", default="", help="Domain, such as oncology; the catalogue filters by it.")
 @click.option("--licence", default="", help="Licence of the data.")
 @click.option("--description", default="", help="What the data is.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fedproof.cli.common import F, json_option, show
+from fedproof.cli.common import F, home_option, json_option, opened, show
 
 _folder = click.argument("folder", type=click.Path(path_type=Path))
 _passphrase_option = click.option(
@@ -48,16 +48,35 @@ def new(folder: Path, suite: Any, passphrase_file: Path | None, as_json: bool) -
 @_making
 @click.option(
     "--key-file",
-    required=True,
+    default=None,
     type=click.Path(path_type=Path),
     help="File of mode 0600 with a chain key: 64 hexadecimal digits, or a keystore with the same passphrase.",
 )
-def import_key(folder: Path, suite: Any, passphrase_file: Path | None, as_json: bool, key_file: Path) -> None:
+@click.option("--as", "name", default=None, help="In place of a file: an identity of a marketplace home.")
+@home_option
+def import_key(
+    folder: Path,
+    suite: Any,
+    passphrase_file: Path | None,
+    as_json: bool,
+    key_file: Path | None,
+    name: str | None,
+    home_folder: Path | None,
+) -> None:
     """Keep a chain key that exists already in FOLDER, with a fresh HPKE key."""
+    from fedproof.app.identities import known_account
     from fedproof.app.keystore import create, read_chain_key
+    from fedproof.app.secret import Secret
 
+    if (key_file is None) == (name is None):
+        raise click.UsageError("give --key-file FILE, or --as NAME (with --home)")
     passphrase = _new_passphrase(passphrase_file)
-    _show(folder, create(folder, passphrase, suite=suite, key=read_chain_key(key_file, passphrase)), as_json)
+    if key_file is not None:
+        key = read_chain_key(key_file, passphrase)
+    else:
+        with opened(home_folder, quiet=True) as (home, _):
+            key = Secret(known_account(home, str(name)).private_key())
+    _show(folder, create(folder, passphrase, suite=suite, key=key), as_json)
 
 
 @keys.command("show")

@@ -14,12 +14,15 @@ from fedproof import __version__
 from fedproof.cli import sales  # noqa: F401  # adds its commands to `dataset`
 from fedproof.cli.access import access
 from fedproof.cli.committees import committee, contact
+from fedproof.cli.common import epochs_option, model_option
 from fedproof.cli.dataset import dataset
 from fedproof.cli.keys import keys
 from fedproof.cli.market import market
+from fedproof.cli.net import net
 from fedproof.cli.node import node
 from fedproof.cli.notes import notes
-from fedproof.cli.terminal import Terminal, encodable, printable
+from fedproof.cli.task import task
+from fedproof.cli.terminal import Terminal, clean, encodable, printable
 from fedproof.errors import FedproofError, InputError
 
 INTERNAL_ERROR = 70
@@ -31,8 +34,8 @@ INTERRUPTED = 130
 def cli() -> None:
     """Federated learning you can verify.
 
-    Exit codes: 0 done, 2 wrong input, 3 proof, 4 share, 5 seal, 6 chain, 7 storage, 8 keys, 9 saved state, 10 audit
-        failed.
+    Exit codes: 0 done, 2 wrong input, 3 proof, 4 share, 5 seal, 6 chain, 7 storage, 8 keys, 9 saved state,
+    10 audit failed, 70 internal error, 130 interrupted.
     """
 
 
@@ -54,16 +57,18 @@ def cli() -> None:
     type=click.IntRange(0, 2**64 - 1),
     help="Splits the records and starts the model; never a secret.",
 )
+@model_option
+@epochs_option
 @click.option(
     "--data",
-    default="breast-cancer",
-    show_default=True,
-    help="A CSV with a label column, or a scikit-learn set: breast-cancer, wine, digits, iris.",
+    default=None,
+    help="A CSV with a label column, or a scikit-learn set: breast-cancer, wine, digits, iris, diabetes.  "
+    "[default: one that fits the model]",
 )
 @click.option(
     "--label", default=None, help="Label column of a CSV; default label, target, class, diagnosis, y, or the last."
 )
-@click.option("--positive", default=None, help="The class that is 1 against all others.")
+@click.option("--positive", default=None, help="The class that is 1 against all others; it makes two classes.")
 @click.option(
     "--run",
     "run_folder",
@@ -123,7 +128,7 @@ def verify(run_folder: Path, rpc: str | None, as_json: bool, quiet: bool) -> Non
     else:
         lines = [] if quiet else [f"ok    {check}" for check in audit.checks]
         lines += [] if quiet else [f"note  {note}" for note in audit.notes]
-        click.echo("\n".join([*lines, f"The run checks out: {len(audit.checks)} checks, no secret used."]))
+        click.echo("\n".join([*map(clean, lines), f"The run checks out: {len(audit.checks)} checks, no secret used."]))
 
 
 cli.add_command(market)
@@ -134,6 +139,8 @@ cli.add_command(committee)
 cli.add_command(contact)
 cli.add_command(keys)
 cli.add_command(node)
+cli.add_command(net)
+cli.add_command(task)
 
 
 def main() -> NoReturn:

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from fedproof.cli.common import home_option, home_options, json_option, opened, progress, quiet_option, show
+from fedproof.cli.common import (
+    epochs_option,
+    home_option,
+    home_options,
+    json_option,
+    labels_option,
+    model_option,
+    opened,
+    progress,
+    quiet_option,
+    show,
+)
 
 
 @click.group()
@@ -20,17 +32,58 @@ def market() -> None:
     "--rpc", default=None, help="A development chain, such as anvil's URL; default: one embedded in the home."
 )
 @click.option("--store", default=None, help="Folder or URL of the blobs.  [default: blobs/ in the home]")
+@click.option(
+    "--tasks",
+    nargs=2,
+    type=int,
+    default=None,
+    metavar="ROWS COLUMNS",
+    help="Deploy a federation, too, for training on datasets of this capacity class, and write its deployment.json.",
+)
+@model_option
+@epochs_option
+@labels_option
+@click.option(
+    "--schema",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="schema.json of the datasets: with the public rows it gives labels, and scales that fit them.",
+)
+@click.option("--public", default=None, type=click.Path(path_type=Path), help="Public rows, a CSV or Parquet file.")
+@click.option("--label", default=None, help="Label column of the public rows.")
 @json_option
 @quiet_option
-def init(home_folder: Path | None, rpc: str | None, store: str | None, as_json: bool, quiet: bool) -> None:
+def init(
+    home_folder: Path | None,
+    rpc: str | None,
+    store: str | None,
+    tasks: tuple[int, int] | None,
+    as_json: bool,
+    quiet: bool,
+    **asked: Any,
+) -> None:
     """Deploy a marketplace and make its home. Keys come from one dealer: for development only."""
+    from fedproof.app.founding import DEPLOYMENT_FILE, plan_of
     from fedproof.app.home import Home, default_home
+    from fedproof.app.selling import check_shape
+    from fedproof.app.training import model_text
+    from fedproof.errors import InputError
 
+    plan = None
     folder = home_folder or default_home()
-    with progress(quiet) as terminal:
-        Home.create(folder, terminal, rpc, store)
+    document = {"home": str(folder)}
     lines = [f"{folder} is ready; give an identity tokens: fedproof market fund NAME 5000 --deposits"]
-    show(as_json, {"home": str(folder)}, lines)
+    if tasks is not None:
+        check_shape(*tasks)
+        if rpc is None:
+            raise InputError("--tasks needs --rpc: the nodes of a federation meet on a chain, not inside of a home")
+        plan = plan_of(*tasks, **asked)
+        document["deployment"] = str(folder / DEPLOYMENT_FILE)
+        document["model"] = model_text(plan)
+        lines.append(f"{folder / DEPLOYMENT_FILE} is what nodes join the federation from; it is public")
+    with progress(quiet) as terminal:
+        Home.create(folder, terminal, rpc, store, plan)
+    show(as_json, document, lines)
 
 
 @market.command()
@@ -58,16 +111,19 @@ def join(source: str, home_folder: Path | None, rpc: str | None, store: str | No
 @market.command("add-class")
 @click.argument("rows", type=int)
 @click.argument("columns", type=int)
+@click.option("--labels", default="binary", show_default=True, help='What labels are: binary, target, or "classes 3".')
 @home_options
-def add_class(rows: int, columns: int, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
+def add_class(rows: int, columns: int, labels: str, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
     """Open the capacity class of ROWS x COLUMNS to everybody; COLUMNS counts the features and one more."""
     from fedproof.app.selling import check_shape
+    from fedproof.statements.labels import LabelKind
 
     check_shape(rows, columns)
+    kind = LabelKind.parse(labels)
     with opened(home_folder, quiet) as (home, _):
-        made = home.class_of(rows, columns)
-    document = {"class": made, "rows": rows, "columns": columns}
-    show(as_json, document, [f"capacity class {made} takes datasets of {rows} x {columns}"])
+        made = home.class_of(rows, columns, kind)
+    document = {"class": made, "rows": rows, "columns": columns, "labels": str(kind)}
+    show(as_json, document, [f"capacity class {made} takes datasets of {rows} x {columns} with {kind} labels"])
 
 
 @market.command()
@@ -76,14 +132,15 @@ def add_class(rows: int, columns: int, home_folder: Path | None, as_json: bool, 
 @click.option("--deposits", is_flag=True, help="To the account that deposits notes; another takes grants.")
 @home_options
 def fund(name: str, tokens: str, deposits: bool, home_folder: Path | None, as_json: bool, quiet: bool) -> None:
-    """Give an identity tokens of the operator, as a sale would."""
+    """Give an identity, or an address, tokens of the operator, as a sale would; an address gets gas money, too."""
     from fedproof.app.amounts import parse_tokens
+    from fedproof.app.sales import address_of
     from fedproof.app.selling import fund as give
 
     amount = parse_tokens(tokens)
     with opened(home_folder, quiet) as (home, _):
         tx = give(home, name, amount, deposits=deposits)
-        address = (home.depositor(name) if deposits else home.account(name)).address
+        address = home.depositor(name).address if deposits else address_of(home, name)
     show(as_json, {"identity": name, "address": address, "tokens": tokens, "tx": tx}, [f"{name} got {tokens} tokens"])
 
 

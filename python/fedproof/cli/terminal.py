@@ -13,6 +13,11 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
+def clean(line: str) -> str:
+    """A line of ours without control characters, spaces kept: names in it may be a stranger's."""
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
 def short(text: str, most: int = 120) -> str:
     """`printable`, cut to what fits a line: a stranger's card may hold a megabyte."""
     line = printable(text[: 4 * most])

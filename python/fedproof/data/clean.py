@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 from fedproof.data.cells import runs_in_a_spreadsheet
 from fedproof.data.draft import label_text
 from fedproof.data.naming import fault, quoted, shown
-from fedproof.data.plan import Column, Plan
+from fedproof.data.plan import BINARY, TARGET, Column, Plan
 from fedproof.data.tablefile import Batch, TableFile
 from fedproof.errors import InputError
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Cleaned rows: `features` `(n, f)`; `classes` are indices into the label's classes; `labels` are 0 or 1."""
+    """Cleaned rows: `features` `(n, f)`; `classes` are indices into the label's classes, none for a target; `labels`
+    are what is trained on: 0 or 1, the classes, or the targets as they stand."""
 
     features: NDArray[np.float64]
     classes: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | NDArray[np.float64]
     identifiers: dict[str, list[str | None]]
 
 
@@ -33,7 +34,7 @@ class Cleaner:
         self._plan, self._table = plan, table
         label = plan.label
         self._codes: dict[str, int] = {name: code for code, name in enumerate(label.classes)}
-        self._positive = label.classes.index(plan.class_names[1])
+        self._positive = label.classes.index(plan.class_names[1]) if label.labels == BINARY else None
         self.read = 0
         self.kept = 0
         self.missing: Counter[str] = Counter()
@@ -91,9 +92,14 @@ class Cleaner:
             if column.role == "feature":
                 batch.numbers[column.name][gap] = column.fill
         features = np.column_stack([batch.numbers[c.name] for c in self._plan.features])
-        classes = self._classes(batch, keep)
+        target = self._plan.label.labels == TARGET
+        classes = np.zeros(0, dtype=np.int64) if target else self._classes(batch, keep)
         identifiers = {c.name: self._identifier(batch, c, keep) for c in self._plan.identifiers}
-        labels = (classes == self._positive).astype(np.int64)
+        labels: NDArray[np.int64] | NDArray[np.float64] = classes
+        if target:
+            labels = batch.numbers[self._plan.label.name][keep]
+        elif self._positive is not None:
+            labels = (classes == self._positive).astype(np.int64)
         return Rows(features if keep.all() else features[keep], classes, labels, identifiers)
 
     def _gap(self, batch: Batch, column: Column) -> NDArray[np.bool_] | None:

@@ -14,7 +14,7 @@ from fedproof.data.limits import MIN_ROWS
 from fedproof.data.load import MAX_LISTED
 from fedproof.data.naming import clean_name, quoted, shown
 from fedproof.data.numbers import NUMBER
-from fedproof.data.plan import VERSION, Column, Plan
+from fedproof.data.plan import BINARY, CLASSES, TARGET, VERSION, Column, Plan
 from fedproof.data.tablefile import Batch, TableFile
 from fedproof.errors import InputError
 
@@ -80,9 +80,13 @@ def draft_plan(
     positive: str | None = None,
     identifiers: tuple[str, ...] = (),
     drop: tuple[str, ...] = (),
+    labels: str | None = None,
     **texts: str,
 ) -> tuple[Plan, list[str]]:
     """A plan and what its owner still has to decide, a line each. Centres and scales are left open.
+
+    Args:
+        labels: binary, classes or target; by default binary.
 
     Raises:
         InputError: the file cannot be read as a table, or a name is none of its columns.
@@ -108,9 +112,14 @@ def draft_plan(
     columns = []
     for column, watch in watches.items():
         if column == target:
-            columns.append(_label(table.path, watch, classes, positive, open_points))
+            columns.append(_label(table.path, watch, classes, positive, labels))
         else:
             columns.append(_column(watch, column in identifiers, column in drop))
+    predicted = next(c for c in columns if c.role == "label")
+    if predicted.labels == BINARY and predicted.positive is None:
+        open_points.append(
+            f'column {quoted(predicted.name)}: name the class that becomes 1 as positive, or write labels = "classes"'
+        )
     if not any(c.role == "feature" for c in columns):
         raise InputError(f"{shown(table.path)}: no column of numbers is left as a feature; code text as numbers first")
     return Plan(name, tuple(columns), **texts), open_points
@@ -140,10 +149,18 @@ def _column(watch: Watch, identifier: bool, drop: bool) -> Column:
     return Column(watch.name, "feature", kind, note=note)
 
 
-def _label(path: Path, watch: Watch, classes: set[str], positive: str | None, open_points: list[str]) -> Column:
+def _label(path: Path, watch: Watch, classes: set[str], positive: str | None, labels: str | None) -> Column:
     where = f"{shown(path)}, column {quoted(watch.name)}"
+    missing = f"{watch.missing} labels are missing: refuse them or drop the rows" if watch.missing else ""
+    if positive is not None and labels in (CLASSES, TARGET):
+        raise InputError(f"--positive makes two classes, which labels of kind {labels} are not: leave one out")
+    if labels == TARGET:
+        if not watch.numeric or not watch.present:
+            raise InputError(f"{where}: a target must be a number in every row")
+        return Column(watch.name, "label", "number", labels=TARGET, note=missing)
     if len(classes) > MAX_LISTED:
-        raise InputError(f"{where}: more than {MAX_LISTED} different values; is it the label column?")
+        hint = "; a number to predict takes --labels target" if watch.numeric else ""
+        raise InputError(f"{where}: more than {MAX_LISTED} different values; is it the label column?{hint}")
     order = sorted(classes, key=float) if watch.numeric else sorted(classes)
     order = list(dict.fromkeys(map(label_text, order)))
     for name in order:
@@ -153,11 +170,10 @@ def _label(path: Path, watch: Watch, classes: set[str], positive: str | None, op
         raise InputError(f"{where}: one class only; records of two classes are needed")
     if positive is not None and label_text(positive) not in order:
         raise InputError(f"{where}: no class {quoted(positive)}; the classes are {', '.join(map(quoted, order))}")
+    if labels == CLASSES:
+        return Column(watch.name, "label", "text", classes=tuple(order), labels=CLASSES, note=missing)
     chosen = label_text(positive) if positive is not None else (order[1] if len(order) == 2 else None)
-    if chosen is None:
-        open_points.append(f"column {quoted(watch.name)}: name the class that becomes 1 as positive")
-    note = f"{watch.missing} labels are missing: refuse them or drop the rows" if watch.missing else ""
-    return Column(watch.name, "label", "text", classes=tuple(order), positive=chosen, note=note)
+    return Column(watch.name, "label", "text", classes=tuple(order), positive=chosen, note=missing)
 
 
 def label_text(cell: str) -> str:
@@ -174,6 +190,7 @@ def write_plan(plan: Plan) -> str:
         "# What becomes of the file. Look it over, edit it, and run the same command again.",
         '# role: "feature" (trained on), "label" (predicted), "identifier" (tier 5 only) or "drop" (in no tier)',
         '# type: "number", "integer", "boolean" or "text"',
+        '# labels of the label: "binary" (positive against the rest), "classes" (all of them) or "target" (a number)',
         '# missing: "refuse", "drop" (the row), or { fill = 0.0 }',
         "# centre, scale: a feature is proven as (value - centre) / scale within -8 to 8. They are public: do not",
         "# compute them from private records. Leave them out to have them taken from --public FILE.",
@@ -184,9 +201,13 @@ def write_plan(plan: Plan) -> str:
         lines += ["", "[[column]]" + (f"  # {column.note}" if column.note else "")]
         lines += [f"name = {_quote(column.name)}", f'role = "{column.role}"', f'type = "{column.kind}"']
         if column.role == "label":
-            lines.append(f"classes = [{', '.join(map(_quote, column.classes))}]")
-            lines.append(f"positive = {_quote(column.positive)}" if column.positive else '# positive = "..."')
-        if column.role == "feature":
+            if column.labels != BINARY:
+                lines.append(f"labels = {_quote(column.labels)}")
+            if column.labels != TARGET:
+                lines.append(f"classes = [{', '.join(map(_quote, column.classes))}]")
+            if column.labels == BINARY:
+                lines.append(f"positive = {_quote(column.positive)}" if column.positive else '# positive = "..."')
+        if column.role == "feature" or column.labels == TARGET:
             if column.centre is None:
                 lines.append("# centre = 0.0\n# scale = 1.0")
             else:

@@ -1,5 +1,6 @@
 """What a table may hold at most. The limits bound memory before anything is parsed, far above what is proven."""
 
+from fedproof.learning.architecture import MAX_WIDTH
 from fedproof.learning.fixed import BATCH
 
 MIN_ROWS = BATCH
@@ -7,6 +8,7 @@ MIN_ROWS = BATCH
 
 MAX_ROWS = 1 << 20
 MAX_FEATURES = 4095
+MAX_CLASSES = MAX_WIDTH
 MAX_VALUES = 1 << 24
 """Rows times features: 128 MiB of float64."""
 

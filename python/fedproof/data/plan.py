@@ -9,17 +9,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fedproof.data.limits import MAX_FEATURES, MAX_MAGNITUDE
+from fedproof.data.limits import MAX_CLASSES, MAX_FEATURES, MAX_MAGNITUDE
 from fedproof.data.naming import MAX_TEXT_LENGTH, clean_name, clean_text, quoted, shown
 from fedproof.data.tablefile import KINDS
 from fedproof.errors import InputError
 
 VERSION: Final = 1
+BINARY, CLASSES, TARGET = LABELS = ("binary", "classes", "target")
+"""What a label is: one class against the rest, all of its classes, or a number."""
 ROLES: Final = ("feature", "label", "identifier", "drop")
 MAX_PLAN_BYTES: Final = 8 << 20
 _TEXTS: Final = ("domain", "licence", "description")
 _FIELDS: Final = {"version", "name", *_TEXTS, "column"}
-_COLUMN_FIELDS: Final = {"name", "role", "type", "description", "missing", "centre", "scale", "classes", "positive"}
+_COLUMN_FIELDS: Final = {
+    "name",
+    "role",
+    "type",
+    "description",
+    "missing",
+    "centre",
+    "scale",
+    "classes",
+    "positive",
+    "labels",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,7 @@ class Column:
     scale: float | None = None
     classes: tuple[str, ...] = ()
     positive: str | None = None
+    labels: str = BINARY
     note: str = field(default="", compare=False)
     """A comment for the owner, where the plan is drafted."""
 
@@ -61,6 +75,11 @@ class Plan:
         return next(c for c in self.columns if c.role == "label")
 
     @property
+    def scaled(self) -> tuple[Column, ...]:
+        """The columns that have a centre and a scale: features, and a target."""
+        return (*self.features, *([self.label] if self.label.labels == TARGET else []))
+
+    @property
     def identifiers(self) -> tuple[Column, ...]:
         """The columns that only tier 5 holds."""
         return tuple(c for c in self.columns if c.role == "identifier")
@@ -71,9 +90,11 @@ class Plan:
         return {c.name: c.kind for c in self.columns if c.role != "drop"}
 
     @property
-    def class_names(self) -> tuple[str, str]:
-        """The names of class 0 and class 1."""
+    def class_names(self) -> tuple[str, ...]:
+        """The names of class 0, class 1, ...; none where the label is a target."""
         label = self.label
+        if label.labels != BINARY:
+            return label.classes
         assert label.positive is not None
         others = [name for name in label.classes if name != label.positive]
         return (others[0] if len(others) == 1 else f"not {label.positive}", label.positive)
@@ -98,6 +119,8 @@ def read_plan(path: Path) -> Plan:
         raise InputError(f"{shown(path)}: not TOML: {' '.join(str(error).split())[:200]}") from None
     except UnicodeDecodeError:
         raise InputError(f"{shown(path)}: not UTF-8; save it as UTF-8") from None
+    except ValueError:  # the parser leaves what Python reads no number from, such as one of 5,000 digits
+        raise InputError(f"{shown(path)}: it holds a number that is too long") from None
     return _plan(shown(path), document)
 
 
@@ -140,7 +163,10 @@ def _column(where: str, table: dict[str, Any]) -> Column:
         raise InputError(f"{where}: unknown type {quoted(kind)}; use number, integer, boolean or text")
     if role == "feature" and kind == "text":
         raise InputError(f"{where}: a feature cannot be text; code it as numbers, or make its role drop")
-    if role in ("label", "identifier"):
+    labels = _labels(where, table, role)
+    if labels == TARGET:
+        kind = "number"
+    elif role in ("label", "identifier"):
         kind = "text"  # read as it stands; a number keeps all its digits
     missing, fill = _missing(where, role, table.get("missing", "refuse"))
     centre, scale = (_number(where, table, key) for key in ("centre", "scale"))
@@ -148,9 +174,9 @@ def _column(where: str, table: dict[str, Any]) -> Column:
         raise InputError(f"{where}: centre and scale belong together; give both or neither")
     if scale is not None and scale <= 0:
         raise InputError(f"{where}: the scale must be above 0")
-    classes, positive = _classes(where, table) if role == "label" else ((), None)
+    classes, positive = _classes(where, table, labels) if role == "label" else ((), None)
     description = _text(where, table, "description")
-    return Column(name, role, kind, description, missing, fill, centre, scale, classes, positive)
+    return Column(name, role, kind, description, missing, fill, centre, scale, classes, positive, labels)
 
 
 def _missing(where: str, role: str, rule: Any) -> tuple[str, float | str | None]:
@@ -167,17 +193,37 @@ def _missing(where: str, role: str, rule: Any) -> tuple[str, float | str | None]
     raise InputError(f"{where}: unknown rule for missing values; {allowed}{fill}")
 
 
-def _classes(where: str, table: dict[str, Any]) -> tuple[tuple[str, ...], str | None]:
+def _labels(where: str, table: dict[str, Any], role: str) -> str:
+    labels = table.get("labels", BINARY)
+    if labels not in LABELS:
+        raise InputError(f"{where}: unknown labels {quoted(labels)}; use binary, classes or target")
+    if role != "label" and "labels" in table:
+        raise InputError(f"{where}: only the label has labels; remove the field")
+    return str(labels)
+
+
+def _classes(where: str, table: dict[str, Any], labels: str) -> tuple[tuple[str, ...], str | None]:
     classes, positive = table.get("classes", []), table.get("positive")
+    if labels == TARGET:
+        if "classes" in table or positive is not None:
+            raise InputError(f"{where}: a target has no classes; remove classes and positive")
+        return (), None
+    if labels == CLASSES and positive is not None:
+        raise InputError(f"{where}: positive makes two classes, and all of them shall stay; remove it")
     if not isinstance(classes, list) or not all(isinstance(c, str) and clean_name(c) for c in classes):
         raise InputError(f"{where}: classes must be short printable texts in quotes")
+    if len(classes) > MAX_CLASSES:
+        raise InputError(f"{where}: {len(classes)} classes are too many; {MAX_CLASSES} is the most")
     if len(classes) < 2 or len(set(classes)) != len(classes):
         raise InputError(f"{where}: two or more different classes are needed, it has {len(set(classes))}")
     if positive is not None and positive not in classes:
         raise InputError(f"{where}: positive {quoted(positive)} is none of its classes")
-    if positive is None:
+    if positive is None and labels == BINARY:
         if len(classes) > 2:
-            raise InputError(f"{where}: it has {len(classes)} classes; name the one that becomes 1 as positive")
+            raise InputError(
+                f"{where}: it has {len(classes)} classes; name the one that becomes 1 as positive, or write "
+                'labels = "classes"'
+            )
         positive = classes[1]
     return tuple(classes), positive
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedproof.data.table import Table
 from fedproof.errors import InputError
 
-VERSION = 1
+VERSION, VERSION_OF_TARGETS = 1, 2
 FIELDS = frozenset({"version", "name", "feature_names", "class_names", "features", "labels"})
 MAX_BYTES = 16 << 20
 """JSON takes some twenty times its length while it is read, and the blob may come from anyone."""
@@ -22,13 +24,15 @@ def encode_table(table: Table) -> bytes:
         InputError: more than 16 MiB.
     """
     document = {
-        "version": VERSION,
+        "version": VERSION_OF_TARGETS if table.target else VERSION,
         "name": table.name,
         "feature_names": list(table.feature_names),
         "class_names": list(table.class_names),
         "features": table.features.tolist(),
         "labels": table.labels.tolist(),
     }
+    if table.target:
+        document["target"] = table.target
     blob = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     if len(blob) > MAX_BYTES:
         raise InputError(
@@ -47,11 +51,15 @@ def decode_table(blob: bytes) -> Table:
         raise InputError(f"public table: {len(blob) >> 20} MiB; the limit is {MAX_BYTES >> 20}")
     try:
         d = json.loads(blob)
-        if d["version"] != VERSION or set(d) != FIELDS:
+        targets = type(d["version"]) is int and d["version"] == VERSION_OF_TARGETS
+        if (not targets and d["version"] != VERSION) or set(d) != (FIELDS | {"target"} if targets else FIELDS):
             raise InputError("public table: another version or other fields than this build knows")
         features = np.array(d["features"], dtype=np.float64)
-        labels = np.array(d["labels"], dtype=np.int64)
-        table = Table(d["name"], features, tuple(d["feature_names"]), labels, tuple(d["class_names"]))
+        labels: NDArray[Any] = np.array(d["labels"], dtype=np.float64 if targets else np.int64)
+        names, target = tuple(d["feature_names"]), d["target"] if targets else ""
+        if targets and not target:
+            raise InputError("public table: its target has no name")
+        table = Table(d["name"], features, names, labels, tuple(d["class_names"]), target)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise InputError("public table: damaged; fetch the blob again") from None
     # a label of 0.5 or a number in quotes would have been converted without a word

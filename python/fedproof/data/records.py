@@ -3,9 +3,10 @@
 The blinding of C_X travels with the records: without it nobody can open the commitment that a training proof is linked
 to (protocol, sections 4 and 5).
 
-    magic 8 | version 2 | schema digest 32 | rows 4 | columns 2 | blinding 64 | values 2*rows*columns | labels rows
+    magic 8 | version 2 | schema digest 32 | rows 4 | columns 2 | blinding 64 | values 2*rows*columns | labels
 
-All integers are big-endian; values are int16 in row order, labels one byte each. No byte may follow.
+All integers are big-endian; values are int16 in row order. Labels are one byte each where all are 0 or 1 (version 1),
+else int16 (version 2). No byte may follow.
 """
 
 import struct
@@ -22,7 +23,7 @@ from fedproof.errors import InputError
 from fedproof.statements.layout import DATASET_BLINDING
 
 MAGIC = b"fedprec\0"
-VERSION = 1
+VERSION, VERSION_WIDE = 1, 2
 HEADER = struct.Struct(">8sH32sIH")
 FIELD_BYTES = 32
 
@@ -34,7 +35,7 @@ class Records:
     Args:
         schema_digest: 32 bytes, `Schema.digest`.
         features: int64, shape `(n, f)`, in [-2048, 2047], in the published row order; no padding.
-        labels: int64, shape `(n,)`, 0 or 1.
+        labels: int64, shape `(n,)`: classes, or targets in [-2048, 2047]; what is right, the schema says.
         blinding: 64 bytes: two canonical field elements, big-endian: positions B and B + 1 of the dataset's vector.
 
     Raises:
@@ -56,8 +57,8 @@ class Records:
             raise InputError(f"records: {len(features)} rows but {len(labels)} labels")
         if features.min() < LOW or features.max() > HIGH:
             raise InputError(f"records: a feature lies outside [{LOW}, {HIGH}]; quantise with the schema first")
-        if not np.isin(labels, (0, 1)).all():
-            raise InputError("records: a label is not 0 or 1")
+        if labels.min() < LOW or labels.max() > HIGH:
+            raise InputError(f"records: a label lies outside [{LOW}, {HIGH}]")
         _check_blinding(self.blinding)
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "labels", labels)
@@ -84,14 +85,15 @@ class Records:
                 f"records: {self.rows} x {self.features.shape[1]} values do not fit the schema's capacity class of "
                 f"{schema.rows} x {len(schema.features)}"
             )
+        schema.check_labels(self.labels)
 
     def encode(self) -> bytes:
         """The wire form; equal records give equal bytes."""
         rows, columns = self.features.shape
-        header = HEADER.pack(MAGIC, VERSION, self.schema_digest, rows, columns)
-        return b"".join(
-            (header, self.blinding, self.features.astype(">i2").tobytes(), self.labels.astype(np.uint8).tobytes())
-        )
+        version = VERSION if _narrow(self.labels) else VERSION_WIDE
+        header = HEADER.pack(MAGIC, version, self.schema_digest, rows, columns)
+        labels = self.labels.astype(_LABELS[version]).tobytes()
+        return b"".join((header, self.blinding, self.features.astype(">i2").tobytes(), labels))
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -105,23 +107,31 @@ class Records:
         magic, version, digest, rows, columns = HEADER.unpack_from(data)
         if magic != MAGIC:
             raise InputError("records: not the format of fedproof records")
-        if version != VERSION:
-            raise InputError(f"records: format version {version}, not {VERSION}; a newer fedproof may be needed")
+        if version not in _LABELS:
+            raise InputError(f"records: format version {version} is unknown; a newer fedproof may be needed")
         _check_size(rows, columns)
         values_at = HEADER.size + DATASET_BLINDING * FIELD_BYTES
         labels_at = values_at + 2 * rows * columns
-        if len(data) != labels_at + rows:
-            raise InputError(
-                f"records: {len(data)} bytes, but {rows} rows of {columns} features take {labels_at + rows}"
-            )
+        end = labels_at + rows * _LABELS[version].itemsize
+        if len(data) != end:
+            raise InputError(f"records: {len(data)} bytes, but {rows} rows of {columns} features take {end}")
         features = np.frombuffer(data, dtype=">i2", count=rows * columns, offset=values_at).reshape(rows, columns)
-        labels = np.frombuffer(data, dtype=np.uint8, count=rows, offset=labels_at)
-        return cls(digest, features, labels.astype(np.int64), bytes(data[HEADER.size : values_at]))
+        labels = np.frombuffer(data, dtype=_LABELS[version], count=rows, offset=labels_at).astype(np.int64)
+        if (version == VERSION) != _narrow(labels):  # one form for each set of labels
+            raise InputError("records: a label is not 0 or 1, or all are in the form of others")
+        return cls(digest, features, labels, bytes(data[HEADER.size : values_at]))
+
+
+_LABELS: dict[int, np.dtype[Any]] = {VERSION: np.dtype(np.uint8), VERSION_WIDE: np.dtype(">i2")}
+
+
+def _narrow(labels: NDArray[np.int64]) -> bool:
+    return bool(np.isin(labels, (0, 1)).all())
 
 
 def largest_records(rows: int, features: int) -> int:
     """Bytes of the wire form of a full class."""
-    return HEADER.size + DATASET_BLINDING * FIELD_BYTES + 2 * rows * features + rows
+    return HEADER.size + DATASET_BLINDING * FIELD_BYTES + 2 * rows * (features + 1)
 
 
 def _check_size(rows: int, columns: int) -> None:

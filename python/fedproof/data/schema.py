@@ -1,5 +1,7 @@
 """The public schema of a dataset: how real values become the integers that are committed, trained on and proven.
 
+Version 1 is of two classes. Version 2 is of more classes, or of a target: a number that is quantised like a feature.
+
 Centre and scale come from the public test part alone. Taken from private rows they would publish a mean and a deviation
 of records that nobody has been granted.
 """
@@ -14,13 +16,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fedproof.data.limits import MAX_FEATURES, MAX_MAGNITUDE, MAX_ROWS
+from fedproof.data.limits import MAX_CLASSES, MAX_FEATURES, MAX_MAGNITUDE, MAX_ROWS
 from fedproof.data.naming import clean_name, quoted
 from fedproof.data.table import Table
 from fedproof.errors import InputError
 from fedproof.learning.fixed import BATCH, FEATURE_FRACTION_BITS, FEATURE_LIMIT
+from fedproof.statements.labels import TARGET, LabelKind
 
-VERSION = 1
+VERSION, VERSION_WIDE = 1, 2
 MAX_SCHEMA_BYTES = 1 << 20
 FIELDS = frozenset(
     {"capacity", "centre", "classes", "constant", "features", "fraction_bits", "name", "scale", "version"}
@@ -30,8 +33,26 @@ SCALE = 1 << FEATURE_FRACTION_BITS
 
 
 @dataclass(frozen=True)
+class Target:
+    """A label that is a number; quantised as a feature is.
+
+    Raises:
+        InputError: no usable name, or no finite centre and positive scale.
+    """
+
+    name: str
+    centre: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        _check_names("target", (self.name,), 1, 1)
+        _check_floats("target", (self.centre,), 1, -MAX_MAGNITUDE)
+        _check_floats("target", (self.scale,), 1, math.ulp(0.0))
+
+
+@dataclass(frozen=True)
 class Schema:
-    """Version 1. A feature v of column j is `x = clip(round(256 * (v - centre_j) / scale_j), -2048, 2047)`.
+    """A feature v of column j is `x = clip(round(256 * (v - centre_j) / scale_j), -2048, 2047)`.
 
     `round` is to nearest, ties to even, in IEEE double precision; so every machine gives the same integer.
 
@@ -39,9 +60,10 @@ class Schema:
         name: name of the dataset.
         features: f different feature names.
         centre, scale: one float for each feature, in its unit; the scale is positive.
-        classes: names of class 0 and class 1.
+        classes: names of class 0, class 1, ...; none where the label is a target.
         rows: rows of the capacity class: 32, 64, 128, ...
         constant: the features whose public part is constant; their scale is 1.
+        target: name, centre and scale of the target; None where the label is a class.
 
     Raises:
         InputError: any of these is wrong.
@@ -51,14 +73,15 @@ class Schema:
     features: tuple[str, ...]
     centre: tuple[float, ...]
     scale: tuple[float, ...]
-    classes: tuple[str, str]
+    classes: tuple[str, ...]
     rows: int
     constant: tuple[str, ...] = ()
+    target: Target | None = None
 
     def __post_init__(self) -> None:
         _check_names("name", (self.name,), 1, 1)
         _check_names("features", self.features, 1, MAX_FEATURES)
-        _check_names("classes", self.classes, 2, 2)
+        _check_names("classes", self.classes, *((0, 0) if self.target else (2, MAX_CLASSES)))
         _check_names("constant", self.constant, 0, MAX_FEATURES)
         _check_floats("centre", self.centre, len(self.features), -MAX_MAGNITUDE)
         _check_floats("scale", self.scale, len(self.features), math.ulp(0.0))
@@ -84,22 +107,29 @@ class Schema:
         """
         centres, scales, constant = [], [], []
         for name, column in zip(public.feature_names, public.features.T, strict=True):
-            values = column.tolist()
-            centre = values[0] if min(values) == max(values) else math.fsum(values) / len(values)
-            scale = math.sqrt(math.fsum((v - centre) ** 2 for v in values) / len(values))
+            centre, scale = _centre_and_scale(column.tolist())
             if scale == 0:  # also when the spread is too small for a float
-                scale = 1.0
                 constant.append(name)
-            centres.append(centre + 0.0)  # no negative zero: it would print differently
-            scales.append(scale)
+            centres.append(centre)
+            scales.append(scale or 1.0)
+        target = None
+        if public.target:
+            centre, scale = _centre_and_scale(public.labels.tolist())
+            target = Target(public.target, centre, scale or 1.0)
         return cls(
-            public.name, public.feature_names, tuple(centres), tuple(scales), public.class_names, rows, tuple(constant)
-        )
+            public.name, public.feature_names, tuple(centres), tuple(scales), public.class_names, rows,
+            tuple(constant), target,
+        )  # fmt: skip
 
     @property
     def columns(self) -> int:
         """Columns of the capacity class: the features and the mask column."""
         return len(self.features) + 1
+
+    @property
+    def label_kind(self) -> LabelKind:
+        """What the labels are, for the listing statement."""
+        return TARGET if self.target else LabelKind.of_classes(len(self.classes))
 
     @property
     def digest(self) -> bytes:
@@ -135,6 +165,38 @@ class Schema:
         """
         return np.asarray(np.clip(self._scaled(features), LOW, HIGH) / SCALE, dtype=np.float64)
 
+    def quantise_labels(self, labels: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
+        """Shape `(n,)`: classes as they are, targets to signed 12-bit fixed point like a feature.
+
+        Raises:
+            InputError: a label that is no class, or not finite.
+        """
+        if self.target is not None:
+            return np.clip(np.rint(self._scaled_labels(labels)), LOW, HIGH).astype(np.int64)
+        classes = np.asarray(labels, dtype=np.int64)
+        self.check_labels(classes)
+        return classes
+
+    def standardise_labels(self, labels: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Shape `(n,)`: classes as they are, targets as `standardise` has features; both as floats.
+
+        Raises:
+            InputError: a label that is not finite.
+        """
+        if self.target is None:
+            return np.asarray(labels, dtype=np.float64)
+        return np.asarray(np.clip(self._scaled_labels(labels), LOW, HIGH) / SCALE, dtype=np.float64)
+
+    def check_labels(self, labels: NDArray[np.int64]) -> None:
+        """Refuse quantised labels that are not of this schema.
+
+        Raises:
+            InputError: one is out of range.
+        """
+        low, high = self.label_kind.bounds
+        if len(labels) and (labels.min() < low or labels.max() >= high):
+            raise InputError(f"a label lies outside [{low}, {high}), which are those of the schema: {self.label_kind}")
+
     def encode(self) -> bytes:
         """Canonical JSON: sorted keys, no white space, UTF-8, floats in their shortest form that reads back the same.
 
@@ -152,6 +214,9 @@ class Schema:
             "scale": self.scale,
             "version": VERSION,
         }
+        if len(self.classes) != 2:
+            value["version"] = VERSION_WIDE
+            value["target"] = None if self.target is None else vars(self.target)
         data = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         if len(data) > MAX_SCHEMA_BYTES:
             raise InputError(f"schema: {len(data)} bytes; the limit is {MAX_SCHEMA_BYTES}: use shorter feature names")
@@ -170,16 +235,18 @@ class Schema:
             value = json.loads(data.decode("utf-8"))
         except (ValueError, RecursionError):
             raise InputError("schema: not JSON in UTF-8; fetch it again") from None
-        if not isinstance(value, dict) or type(value.get("version")) is not int or value["version"] != VERSION:
-            raise InputError(f"schema: not version {VERSION}; a newer fedproof may be needed")
-        if value.keys() != FIELDS:
-            listed = ", ".join(map(quoted, sorted(value.keys() ^ FIELDS)[:3]))
+        version = value.get("version") if isinstance(value, dict) else None
+        if type(version) is not int or version not in (VERSION, VERSION_WIDE):
+            raise InputError(f"schema: not version {VERSION} or {VERSION_WIDE}; a newer fedproof may be needed")
+        fields = FIELDS if version == VERSION else FIELDS | {"target"}
+        if value.keys() != fields:
+            listed = ", ".join(map(quoted, sorted(value.keys() ^ fields)[:3]))
             raise InputError(f"schema: unknown or missing fields: {listed}")
         capacity = value["capacity"]
         if not isinstance(capacity, dict) or capacity.keys() != {"columns", "rows"}:
             raise InputError("schema: capacity must hold rows and columns")
         lists = {field: _tuple(field, value[field]) for field in ("features", "centre", "scale", "classes", "constant")}
-        schema = cls(name=value["name"], rows=capacity["rows"], **lists)
+        schema = cls(name=value["name"], rows=capacity["rows"], target=_target(value.get("target")), **lists)
         if schema.encode() != data:
             raise InputError(
                 "schema: not in canonical form, or another fraction_bits or columns than the features give"
@@ -199,10 +266,34 @@ class Schema:
         with np.errstate(over="ignore"):  # a tiny scale may give infinity, which is then clipped
             return np.asarray(SCALE * (array - np.array(self.centre)) / np.array(self.scale), dtype=np.float64)
 
+    def _scaled_labels(self, labels: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """256 * (v - centre) / scale of targets, in the order that features have."""
+        assert self.target is not None
+        array = np.asarray(labels, dtype=np.float64)
+        if array.ndim != 1 or not (np.abs(array) <= MAX_MAGNITUDE).all():
+            raise InputError(f"targets hold NaN, infinity or a value beyond {MAX_MAGNITUDE:g}; remove these records")
+        with np.errstate(over="ignore"):
+            return np.asarray(SCALE * (array - self.target.centre) / self.target.scale, dtype=np.float64)
+
 
 def is_capacity(rows: int) -> bool:
     """Whether a number of rows is one of the ladder 32, 64, 128, ... up to the limit of a table."""
     return BATCH <= rows <= MAX_ROWS and rows & (rows - 1) == 0
+
+
+def _centre_and_scale(values: list[float]) -> tuple[float, float]:
+    """Mean and standard deviation; the scale is 0 where all are equal."""
+    centre = values[0] if min(values) == max(values) else math.fsum(values) / len(values)
+    # no negative zero: it would print differently
+    return centre + 0.0, math.sqrt(math.fsum((v - centre) ** 2 for v in values) / len(values))
+
+
+def _target(value: Any) -> Target | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or value.keys() != {"name", "centre", "scale"}:
+        raise InputError("schema: target must hold a name, a centre and a scale")
+    return Target(**value)
 
 
 def _tuple(field: str, value: Any) -> tuple[Any, ...]:

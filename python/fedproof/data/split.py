@@ -31,7 +31,7 @@ class Parts:
 def split(table: Table, participants: int, seed: int, test_fraction: float = 0.2) -> Parts:
     """Split into a test part and `participants` private parts: stratified, disjoint, together the whole table.
 
-    The parts have unequal sizes (no two equal where there are rows enough), at least 32 rows and both classes each.
+    The parts have unequal sizes (no two equal where there are rows enough), at least 32 rows, and of two classes both.
     Equal arguments give equal parts, on any machine.
 
     Args:
@@ -49,6 +49,8 @@ def split(table: Table, participants: int, seed: int, test_fraction: float = 0.2
     if not isinstance(test_fraction, float) or not 0 < test_fraction < 1:
         raise InputError(f"test fraction: {quoted(test_fraction)}; give a number above 0 and below 1, such as 0.2")
     draw = _Draw(seed)
+    if len(table.class_names) != 2:
+        return _in_turn(table, participants, draw, test_fraction)
     by_class = [draw.shuffled(np.flatnonzero(table.labels == label)) for label in (0, 1)]
     test_counts = [max(1, round(len(rows) * test_fraction)) for rows in by_class]
     left = [len(rows) - count for rows, count in zip(by_class, test_counts, strict=True)]
@@ -92,6 +94,25 @@ class _Draw:
 
     def below(self, limit: int) -> int:
         return int(self._bits.random_raw()) % limit  # the bias is below limit / 2^64
+
+
+def _in_turn(table: Table, participants: int, draw: _Draw, test_fraction: float) -> Parts:
+    """Several classes, or a target: every part is a stretch of a row order in which the classes are mixed evenly."""
+    strata = [np.flatnonzero(table.labels == label) for label in range(len(table.class_names))]
+    rows = [draw.shuffled(stratum) for stratum in strata or [np.arange(table.rows)]]
+    counts = [min(len(each), max(1, round(len(each) * test_fraction))) for each in rows]
+    test = np.sort(np.concatenate([each[:count] for each, count in zip(rows, counts, strict=True)]))
+    rest = [each[count:] for each, count in zip(rows, counts, strict=True)]
+    left = sum(map(len, rest))
+    _check_enough(table, participants, [left])
+    places = np.concatenate([(np.arange(len(each)) * 2 + 1) / (2 * max(len(each), 1)) for each in rest])
+    mixed = np.concatenate(rest)[np.argsort(places, kind="stable")]
+    ends = np.cumsum(_unequal_sizes(draw, left, participants))[:-1]
+    parts = [
+        table.take(draw.shuffled(piece), f"{table.name[:100]} part {number}")
+        for number, piece in enumerate(np.split(mixed, ends), 1)
+    ]
+    return Parts(table.take(test, f"{table.name[:100]} test"), tuple(parts))
 
 
 def _check_enough(table: Table, participants: int, left: list[int]) -> None:

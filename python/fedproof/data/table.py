@@ -7,35 +7,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedproof.data.limits import MAX_FEATURES, MAX_MAGNITUDE, MAX_ROWS, MAX_VALUES
+from fedproof.data.limits import MAX_CLASSES, MAX_FEATURES, MAX_MAGNITUDE, MAX_ROWS, MAX_VALUES
 from fedproof.data.naming import clean_name, quoted
 from fedproof.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Records with two classes. The arrays are read-only copies; the values stay out of `repr`.
+    """Records with classes, or with a target. The arrays are read-only copies; the values stay out of `repr`.
 
     Args:
         name: what reports call it.
         features: float64, shape `(n, f)`, finite.
         feature_names: f different names.
-        labels: int64, shape `(n,)`, 0 or 1.
-        class_names: the names of class 0 and class 1.
+        labels: shape `(n,)`: int64 classes from 0, or float64 finite targets.
+        class_names: the names of class 0, class 1, ...; none where the labels are targets.
+        target: the name of the target; empty where the labels are classes.
 
     Raises:
-        InputError: a wrong shape or type, no row or column, NaN or infinity, a label that is not 0 or 1, or bad names.
+        InputError: a wrong shape or type, no row or column, NaN or infinity, a label that is no class, or bad names.
     """
 
     name: str
     features: NDArray[np.float64] = field(repr=False)
     feature_names: tuple[str, ...]
-    labels: NDArray[np.int64] = field(repr=False)
-    class_names: tuple[str, str]
+    labels: NDArray[np.int64] | NDArray[np.float64] = field(repr=False)
+    class_names: tuple[str, ...]
+    target: str = ""
 
     def __post_init__(self) -> None:
         features = self._numbers(self.features, "fiu", 2, "features")
-        labels = self._numbers(self.labels, "iu", 1, "labels")
+        labels = self._numbers(self.labels, "fiu" if self.target else "iu", 1, "labels")
         rows, columns = features.shape
         if len(labels) != rows or len(self.feature_names) != columns:
             raise InputError(
@@ -56,11 +58,7 @@ class Table:
                 f"table {quoted(self.name)}, record {row + 1}, column {quoted(self.feature_names[column])}: "
                 f"the value is NaN, infinite or beyond {MAX_MAGNITUDE:g}; correct or remove the record"
             )
-        if not np.isin(labels, (0, 1)).all():
-            raise InputError(
-                f"table {quoted(self.name)}: labels must be 0 or 1; choose one positive class against the rest"
-            )
-        labels = labels.astype(np.int64)
+        labels = self._labels(labels)
         for array in (features, labels):
             array.setflags(write=False)
         object.__setattr__(self, "features", features)
@@ -75,7 +73,22 @@ class Table:
     def take(self, rows: Sequence[int] | NDArray[np.int64], name: str) -> "Table":
         """The records with these indices, in this order, as a table of its own."""
         index = np.asarray(rows, dtype=np.int64)
-        return Table(name, self.features[index], self.feature_names, self.labels[index], self.class_names)
+        return Table(name, self.features[index], self.feature_names, self.labels[index], self.class_names, self.target)
+
+    def _labels(self, labels: NDArray[Any]) -> NDArray[np.int64] | NDArray[np.float64]:
+        if self.target:
+            wrong = ~(np.abs(labels.astype(np.float64)) <= MAX_MAGNITUDE)
+            if wrong.any():
+                raise InputError(
+                    f"table {quoted(self.name)}, record {int(np.argmax(wrong)) + 1}: the target is NaN, infinite or "
+                    f"beyond {MAX_MAGNITUDE:g}; correct or remove the record"
+                )
+            return labels.astype(np.float64)
+        if labels.min() < 0 or labels.max() >= len(self.class_names):
+            most = len(self.class_names) - 1
+            wanted = f"0 to {most}, a class each" if most > 1 else "0 or 1; choose one positive class against the rest"
+            raise InputError(f"table {quoted(self.name)}: labels must be {wanted}")
+        return labels.astype(np.int64)
 
     def _numbers(self, values: object, kinds: str, dimensions: int, what: str) -> NDArray[Any]:
         """Refuse what is not an array of numbers; a bool or object array is a mistake of the caller, not data."""
@@ -95,5 +108,10 @@ class Table:
                     raise InputError(f"table {quoted(self.name)}: {quoted(name)} is not a usable {what} name")
             if len(set(names)) != len(names):
                 raise InputError(f"table {quoted(self.name)}: two {what} names are equal; give each its own")
-        if len(self.class_names) != 2:
-            raise InputError(f"table {quoted(self.name)}: it has {len(self.class_names)} class names; two are needed")
+        if self.target:
+            if self.class_names or not isinstance(self.target, str) or not clean_name(self.target):
+                raise InputError(f"table {quoted(self.name)}: a target has one usable name and no classes")
+        elif not 2 <= len(self.class_names) <= MAX_CLASSES:
+            raise InputError(
+                f"table {quoted(self.name)}: it has {len(self.class_names)} class names; 2 to {MAX_CLASSES} are needed"
+            )

@@ -117,15 +117,24 @@ def sigmoid_table(spec: TrainingSpec) -> tuple[Int, Int, Int]:
 
     `output = round(s_delta * sigmoid((index + 1/2) / 2^logit_fraction_bits))`: the middle of the interval, because the
     index is a floor. `edge` is +1 and -1 at the two ends, where a logit beyond the table saturates, and 0 between.
-    Computed in decimal, so that no platform's `exp` can change a circuit.
     """
     half = spec.table_half
     index = np.arange(-half, half, dtype=np.int64)
-    with localcontext() as context:
-        context.prec = 40
-        step = Decimal(2 ** (spec.logit_fraction_bits + 1))
-        scale = Decimal(spec.delta_scale)
-        output = [int((scale / (1 + (-Decimal(2 * int(q) + 1) / step).exp())).to_integral_value()) for q in index]
     edge = np.zeros(2 * half, dtype=np.int64)
     edge[0], edge[-1] = -1, 1
-    return index, np.array(output, dtype=np.int64), edge
+    return index, sigmoid_values(spec.logit_fraction_bits, spec.delta_fraction_bits, half), edge
+
+
+@lru_cache(maxsize=4)
+def sigmoid_values(index_bits: int, delta_bits: int, half: int) -> Int:
+    """The outputs of a sigmoid's table whose index has these fraction bits and runs over [-half, half).
+
+    Computed in decimal, so that no platform's `exp` can change a circuit.
+    """
+    with localcontext() as context:
+        context.prec = 40
+        step, scale = Decimal(2 ** (index_bits + 1)), Decimal(2**delta_bits)
+        output = [
+            int((scale / (1 + (-Decimal(2 * q + 1) / step).exp())).to_integral_value()) for q in range(-half, half)
+        ]
+    return np.array(output, dtype=np.int64)

@@ -1,55 +1,44 @@
-"""What a task fixes and what a round makes, as public documents with one canonical byte form each."""
+"""What a task fixes and what a round makes, as public documents with one canonical byte form each.
+
+Version 2. Version 1 knew logistic regression alone, and its circuits are none of this build's.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedproof.errors import InputError
-from fedproof.learning.fixed import BATCH, INVERSE_LEARNING_RATE, Int, TrainingSpec
+from fedproof.learning.architecture import Model
+from fedproof.learning.canonical import canonical, parse
+from fedproof.learning.fixed import Int
+from fedproof.learning.plan import WEIGHT_LIMIT, TrainingPlan
 
-VERSION = 1
-KIND = "logistic regression"
-
-
-def _canonical(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _parse(blob: bytes, what: str, fields: Mapping[str, type]) -> dict[str, Any]:
-    if len(blob) > 1 << 20:
-        raise InputError(f"{what}: {len(blob)} bytes are too many")
-    try:
-        document = json.loads(blob)
-    except (ValueError, RecursionError):
-        raise InputError(f"{what}: not JSON") from None
-    if not isinstance(document, dict) or set(document) != set(fields):
-        raise InputError(f"{what}: the fields must be {', '.join(sorted(fields))}")
-    for name, kind in fields.items():
-        if type(document[name]) is not kind:
-            raise InputError(f"{what}: field {name!r} must be of type {kind.__name__}")
-    if document["version"] != VERSION:
-        raise InputError(f"{what}: version {document['version']}; this build knows version {VERSION}")
-    if _canonical(document) != blob:
-        raise InputError(f"{what}: not in its canonical form")
-    return document
+VERSION: Final = 2
+STATEMENT: Final = "proof of training"
+MAX_BYTES: Final = 64 << 20
+"""Of any model's document; one of a known plan has at most `model_bytes`."""
+_HEAD_BYTES: Final = 4096
+_WEIGHT_BYTES: Final = 21  # 2^62 has 19 digits; with its sign and a comma
+_CONTENT_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
+@final
 @dataclass(frozen=True)
 class TaskDescription:
-    """What is trained and how; its content id is fixed on chain when the task opens.
+    """What is trained and how; its content id is fixed on chain when the task opens, and so is the plan's digest.
 
     Args:
         name: of the data, for people.
         schema: content id of the public schema, 64 hex digits.
         test: content id of the public test part.
         start: content id of the public model that round 1 trains on.
-        spec: capacity class, epochs and scales.
+        plan: model, capacity class, epochs and scales.
         srs: content id of the powers of tau.
     """
 
@@ -57,97 +46,122 @@ class TaskDescription:
     schema: str
     test: str
     start: str
-    spec: TrainingSpec
+    plan: TrainingPlan
     srs: str
 
     def encode(self) -> bytes:
         """Canonical JSON."""
-        return _canonical(
+        return canonical(
             {
                 "version": VERSION,
-                "model": KIND,
-                "statement": "proof of training",
+                "statement": STATEMENT,
                 "name": self.name,
                 "schema": self.schema,
                 "test": self.test,
                 "start": self.start,
                 "srs": self.srs,
-                "rows": self.spec.rows,
-                "columns": self.spec.columns,
-                "epochs": self.spec.epochs,
-                "mask_count": self.spec.mask_count,
-                "batch": BATCH,
-                "inverse_learning_rate": INVERSE_LEARNING_RATE,
-                "delta_fraction_bits": self.spec.delta_fraction_bits,
-                "logit_fraction_bits": self.spec.logit_fraction_bits,
-                "logit_limit": self.spec.logit_limit,
+                "plan": json.loads(self.plan.encode()),
             }
         )
 
     @classmethod
-    def decode(cls, blob: bytes) -> TaskDescription:
+    def decode(cls, blob: bytes) -> Self:
         """Read a description.
 
         Raises:
             InputError: not canonical, another version, or a task that this build cannot train.
         """
-        text = ("model", "statement", "name", "schema", "test", "start", "srs")
-        numbers = (
-            "version", "rows", "columns", "epochs", "mask_count", "batch", "inverse_learning_rate",
-            "delta_fraction_bits", "logit_fraction_bits", "logit_limit",
-        )  # fmt: skip
-        fields = dict.fromkeys(text, str) | dict.fromkeys(numbers, int)
-        d = _parse(blob, "task description", fields)
-        if (d["model"], d["statement"], d["batch"], d["inverse_learning_rate"]) != (
-            KIND, "proof of training", BATCH, INVERSE_LEARNING_RATE,
-        ):  # fmt: skip
-            raise InputError("task description: this build trains logistic regression, batch 32, learning rate 0.01")
-        spec = TrainingSpec(
-            d["rows"], d["columns"], d["epochs"], d["mask_count"],
-            d["delta_fraction_bits"], d["logit_fraction_bits"], d["logit_limit"],
-        )  # fmt: skip
-        return cls(d["name"], d["schema"], d["test"], d["start"], spec, d["srs"])
+        text = ("statement", "name", "schema", "test", "start", "srs")
+        fields = dict.fromkeys(text, str) | {"version": int, "plan": dict}
+        d = parse(blob, "task description", fields, version=VERSION)
+        if d["statement"] != STATEMENT:
+            raise InputError(f"task description: this build knows the {STATEMENT} alone")
+        for name in ("schema", "test", "start", "srs"):
+            if not _CONTENT_ID.fullmatch(d[name]):
+                raise InputError(f"task description: field {name!r} is no content id")
+        plan = TrainingPlan.decode(canonical(d["plan"]))
+        return cls(d["name"], d["schema"], d["test"], d["start"], plan, d["srs"])
 
 
+def model_bytes(plan: TrainingPlan) -> int:
+    """The most that the document of a plan's model can have."""
+    return _HEAD_BYTES + _WEIGHT_BYTES * plan.model.parameters
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class GlobalModel:
-    """A public model: exact integer weights, shape `(columns,)`, the bias last, and their scale."""
+    """A public model.
 
+    Attributes:
+        model: its architecture.
+        scales: s_w of each layer.
+        weights: exact integers, `(parameters,)` in the order of `Model.flatten`: that of rising positions.
+    """
+
+    model: Model
+    scales: tuple[int, ...]
     weights: Int
-    weight_scale: int
 
     @classmethod
-    def start(cls, spec: TrainingSpec, seed: int) -> GlobalModel:
-        """Where a task starts: weights drawn evenly from [-1/1000, 1/1000].
+    def start(cls, plan: TrainingPlan, seed: int) -> Self:
+        """Where a task starts: `plan.start` of a public seed.
 
         Not zero: an update is a function of the model and the records, so that two tasks from one start could show it
         (protocol, section 6). Participants refuse to train twice on one model; another seed is another start.
         """
-        bound = spec.weight_scale // 1000
-        drawn = np.random.Generator(np.random.PCG64(seed)).integers(-bound, bound, spec.columns, endpoint=True)
-        return cls(drawn.astype(np.int64), spec.weight_scale)
+        return cls(plan.model, plan.weight_scales(), plan.model.flatten(plan.start(seed)))
 
-    def real(self) -> NDArray[np.float64]:
-        """The weights as real numbers."""
-        return self.weights.astype(np.float64) / self.weight_scale
+    def moved(self, step: NDArray[np.int64] | NDArray[np.object_]) -> Self:
+        """The model after a step `(parameters,)`.
+
+        Raises:
+            InputError: a weight would leave the range of a public model.
+        """
+        after = self.weights.astype(object) + step.astype(object)
+        if any(abs(weight) >= WEIGHT_LIMIT for weight in after):
+            raise InputError("model: a weight would leave the range of 62 bits; start smaller, or rescale the data")
+        return type(self)(self.model, self.scales, after.astype(np.int64))
+
+    def fits(self, plan: TrainingPlan) -> bool:
+        """Whether it is a model of this plan."""
+        return (self.model, self.scales) == (plan.model, plan.weight_scales())
+
+    @property
+    def layers(self) -> tuple[Int, ...]:
+        """A matrix `(a, b)` for each layer."""
+        return self.model.unflatten(self.weights)
+
+    def real(self) -> list[NDArray[np.float64]]:
+        """The matrices as real numbers."""
+        return [layer.astype(np.float64) / scale for layer, scale in zip(self.layers, self.scales, strict=True)]
 
     def encode(self) -> bytes:
         """Canonical JSON."""
-        return _canonical(
-            {"version": VERSION, "model": KIND, "weight_scale": self.weight_scale, "weights": self.weights.tolist()}
+        return canonical(
+            {
+                "version": VERSION,
+                "model": self.model.document(),
+                "weight_scales": list(self.scales),
+                "weights": self.weights.tolist(),
+            }
         )
 
     @classmethod
-    def decode(cls, blob: bytes) -> GlobalModel:
+    def decode(cls, blob: bytes) -> Self:
         """Read a model.
 
         Raises:
-            InputError: not canonical, or a weight that is no 64-bit integer.
+            InputError: not canonical, another version, or a weight or scale that is no integer in range.
         """
-        d = _parse(blob, "model", {"version": int, "model": str, "weight_scale": int, "weights": list})
-        weights = d["weights"]
-        if d["model"] != KIND or d["weight_scale"] < 1 or not weights:
-            raise InputError("model: not a logistic regression with a positive scale")
-        if not all(type(w) is int and abs(w) < 2**62 for w in weights):
+        fields = {"version": int, "model": dict, "weight_scales": list, "weights": list}
+        d = parse(blob, "model", fields, version=VERSION, limit=MAX_BYTES)
+        model = Model.decode(canonical(d["model"]))
+        weights, scales = d["weights"], d["weight_scales"]
+        if len(weights) != model.parameters or len(scales) != len(model.layers):
+            raise InputError(f"model: {len(weights)} weights and {len(scales)} scales are not those of its layers")
+        if not all(type(scale) is int and 0 < scale < WEIGHT_LIMIT for scale in scales):
+            raise InputError("model: every scale must be a positive integer below 2^62")
+        if not all(type(weight) is int and abs(weight) < WEIGHT_LIMIT for weight in weights):
             raise InputError("model: every weight must be an integer below 2^62 in magnitude")
-        return cls(np.array(weights, dtype=np.int64), d["weight_scale"])
+        return cls(model, tuple(scales), np.array(weights, dtype=np.int64))

@@ -47,8 +47,18 @@ def check_records(spec: TrainingSpec, features: Int, mask: Int, labels: Int) -> 
     """Refuse records that the listing statement would refuse.
 
     Raises:
-        InputError: a wrong shape, a feature outside 12 bits, a label that is not 0 or 1, or padding that is not last
-            and zero.
+        InputError: as `check_padded`, or a label that is not 0 or 1.
+    """
+    check_padded(spec, features, mask, labels)
+    if not np.isin(labels, (0, 1)).all():
+        raise InputError("labels must be 0 or 1")
+
+
+def check_padded(spec: TrainingSpec, features: Int, mask: Int, labels: Int) -> None:
+    """Refuse records that are not padded to the capacity class, whatever their labels mean.
+
+    Raises:
+        InputError: a wrong shape, a feature outside 12 bits, or padding that is not last and zero.
     """
     rows, columns = spec.rows, spec.columns
     if features.shape != (rows, columns - 1) or mask.shape != (rows,) or labels.shape != (rows,):
@@ -63,8 +73,6 @@ def check_records(spec: TrainingSpec, features: Int, mask: Int, labels: Int) -> 
         raise InputError("the mask must be 1 for the real rows, which come first, and 0 for padding")
     if features[real:].any() or labels[real:].any():
         raise InputError("padding rows must be all zero")
-    if not np.isin(labels, (0, 1)).all():
-        raise InputError("labels must be 0 or 1")
 
 
 def pad(spec: TrainingSpec, features: Int, labels: Int) -> tuple[Int, Int, Int]:

@@ -34,6 +34,10 @@ class Account:
         """The raw signed transaction (RFC 6979: the same input gives the same bytes)."""
         return bytes(self._signer.sign_transaction(dict(transaction)).raw_transaction)
 
+    def private_key(self) -> bytes:
+        """The 32 bytes of the key, for a keystore and for nothing else."""
+        return bytes(self._signer.key)
+
     def __repr__(self) -> str:
         return f"Account({self.address!r}, name={self.name!r})"
 

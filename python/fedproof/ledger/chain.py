@@ -160,12 +160,47 @@ class Chain(Reader):
         return self.wait(self.send(function, sender, gas, value))
 
     def prepare(
-        self, function: ContractFunction, sender: Account, gas: int | None = None, value: int = 0
+        self,
+        function: ContractFunction,
+        sender: Account,
+        gas: int | None = None,
+        value: int = 0,
+        extra_gas: int = 0,
     ) -> SignedTransaction:
-        """Signs without sending. Who saves `raw` before `broadcast` loses and doubles nothing in a crash."""
+        """Signs without sending. Who saves `raw` before `broadcast` loses and doubles nothing in a crash.
+
+        Args:
+            extra_gas: on top of what is estimated, with its margin. For a call that gets dearer by a fixed amount when
+                another's lands first, as the last of several voices, which also does what they agree on.
+        """
         return self._sender.prepare(
-            sender, function.address, encode_call(function), value=value, gas=gas, what=str(function.fn_name)
+            sender,
+            function.address,
+            encode_call(function),
+            value=value,
+            gas=gas,
+            what=str(function.fn_name),
+            extra_gas=extra_gas,
         )
+
+    def prepare_data(self, words: bytes, sender: Account) -> SignedTransaction:
+        """Signs the creation of a data contract (see `deploy_data`) without sending; its receipt has the address."""
+        creation = data_contract_creation(words)
+        return self._sender.prepare(sender, None, creation, value=0, gas=None, what="deploying data")
+
+    def remember(self, account: Account) -> None:
+        """Lets `outbid` sign for an account whose transactions were prepared before this process began."""
+        self._sender.remember(account)
+
+    def outbid(self, transaction: SignedTransaction) -> SignedTransaction | None:
+        """The same call with the same nonce and a higher fee, where fees rose above what it pays; else None.
+
+        Signed and not sent: who saves it beside the first before `broadcast` finds whichever is mined.
+
+        Raises:
+            LedgerError: the node fails, or the fee is over the policy's.
+        """
+        return self._sender.outbid(transaction)
 
     def broadcast(self, transaction: SignedTransaction) -> None:
         """Sends a prepared transaction; doing so again changes nothing."""
@@ -188,6 +223,10 @@ class Chain(Reader):
     def transact_raw(self, to: str, data: bytes, sender: Account, gas: int | None = None, value: int = 0) -> Receipt:
         """Sends any calldata to an address; see `transact`."""
         return self.wait(self._sender.send(sender, to, data, value=value, gas=gas, what="a transaction"))
+
+    def fee_per_gas(self) -> int:
+        """The most wei that a transaction sent now offers for each gas: its sender must hold that much."""
+        return self._sender.fee_per_gas()
 
     def transfer(self, sender: Account, to: str, wei: int) -> Receipt:
         """Sends money."""

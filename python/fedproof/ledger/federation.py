@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from eth_typing import ChecksumAddress
+from eth_utils.abi import get_abi_input_types
 from web3.contract import Contract
 from web3.contract.contract import ContractFunction
 
 from fedproof._core import keccak256
 from fedproof.errors import InputError, LedgerError
+from fedproof.ledger.abi import CODEC
 from fedproof.ledger.accounts import Account
+from fedproof.ledger.anchor import NO_ANCHOR
 from fedproof.ledger.chain import Chain
+from fedproof.ledger.committee import Committee
 from fedproof.ledger.federation_types import (
     Aggregate,
     Claimed,
@@ -33,7 +37,7 @@ from fedproof.ledger.federation_types import (
 )
 from fedproof.ledger.receipts import Receipt
 from fedproof.proving.keys import VerifyingKey
-from fedproof.proving.transcript import training_digest
+from fedproof.proving.transcript import extend_history, standing_hash, training_digest
 
 __all__ = [
     "Aggregate",
@@ -58,6 +62,8 @@ class Federation:
         self.contract = contract
         self.token = chain.contract_at("AccessToken", chain.call(contract.functions.token()))
         self._opened: dict[int, int] = {}
+        address = chain.call(contract.functions.committee())
+        self.committee = Committee(self, chain.contract_at("Committee", address))
 
     @classmethod
     def deploy(
@@ -155,11 +161,19 @@ class Federation:
 
     def retry_round(self, sender: Account, task_id: int) -> Receipt:
         """Opens a failed round again under the next number; the sponsor or a worker may."""
-        return self.chain.transact(self.contract.functions.retryRound(task_id), sender)
+        return self.chain.transact(self.retry_round_call(task_id), sender)
+
+    def retry_round_call(self, task_id: int) -> ContractFunction:
+        """Opens a failed round again under the next number; the sponsor or a worker may."""
+        return self.contract.functions.retryRound(task_id)
 
     def close_task(self, sender: Account, task_id: int) -> Receipt:
         """Ends a task that locks no reward."""
-        return self.chain.transact(self.contract.functions.closeTask(task_id), sender)
+        return self.chain.transact(self.close_task_call(task_id), sender)
+
+    def close_task_call(self, task_id: int) -> ContractFunction:
+        """Ends a task that locks no reward."""
+        return self.contract.functions.closeTask(task_id)
 
     def settle_stalled(self, sender: Account, task_id: int) -> Receipt:
         """Ends a task whose frozen round was never finalized, and pays the round."""
@@ -207,17 +221,20 @@ class Federation:
         """Submits an update that was proven for `task.round`."""
         return self.chain.transact(self.submit_update_call(task, update), sender)
 
-    def submit_update_call(self, task: TaskInfo, update: Update) -> ContractFunction:
+    def submit_update_call(self, task: TaskInfo, update: Update, anchor: int = NO_ANCHOR) -> ContractFunction:
         """Submits an update that was proven for `task.round`; the sender must be its participant.
+
+        Args:
+            anchor: names the branch on which the round has the model of the update; on another one it reverts.
 
         Raises:
             InputError: the participant is not enrolled.
         """
-        enrolment = self._enrolment(task, update.participant)
+        enrolment = self.enrolment(task.task_id, update.participant)
         last = self._last_digest(task, enrolment)
-        seat = (enrolment.index, update.rows, point(update.masked_dataset), last)
+        seat = update.seat(enrolment.index, last)
         shares = [point(share) for share in update.share_commitments]
-        return self.contract.functions.submitUpdate(task.task_id, task.round, seat, update.submission(), shares)
+        return self.contract.functions.submitUpdate(task.task_id, task.round, anchor, seat, update.submission(), shares)
 
     def renew_bond(self, sender: Account, task_id: int) -> Receipt:
         """Allows and places a new bond after a rejection."""
@@ -247,7 +264,7 @@ class Federation:
 
     def reject_update_call(self, task: TaskInfo, update: Update) -> ContractFunction:
         """Proves that an update of the running round is invalid."""
-        index = self._enrolment(task, update.participant).index
+        index = self.enrolment(task.task_id, update.participant).index
         return self.contract.functions.rejectUpdate(task.task_id, task.standing(), update.sealed(index))
 
     def finalize_round(
@@ -262,10 +279,6 @@ class Federation:
         sealed = [update.sealed(places[_checked(update.participant, places)]) for update in updates]
         return self.contract.functions.finalizeRound(task.task_id, task.standing(), sealed, aggregate.abi())
 
-    def announce_model(self, sender: Account, task_id: int, round_number: int, content_id: bytes) -> Receipt:
-        """A worker names the blob with the weights that a round made."""
-        return self.chain.transact(self.contract.functions.announceModel(task_id, round_number, content_id), sender)
-
     # -- reading --
 
     def task_info(self, task_id: int) -> TaskInfo:
@@ -275,10 +288,14 @@ class Federation:
             InputError: there is none of this number.
         """
         view, running = self._view(task_id), self._round(task_id)
-        opened = self._events(task_id, "TaskOpened")[0]
+        opened = self._one(self._events(task_id, "TaskOpened"), f"the opening of task {task_id}")
         params = TaskParams.of(opened.args["params"])
-        settled = tuple(self.settled_rounds(task_id))
-        models = [each.new_model for each in settled if each.new_model is not None]
+        if self.terms_of(view["sponsor"], params, opened.args["committee"]) != view["terms"]:
+            raise LedgerError(
+                f"the node shows another sponsor, another committee or other parameters of task {task_id} "
+                "than its terms"
+            )
+        settled, model = self._progress(task_id, view["standing"], params.model)
         return TaskInfo(
             task_id=task_id,
             sponsor=view["sponsor"],
@@ -287,7 +304,7 @@ class Federation:
             workers=tuple(Member(address, key) for address, key in opened.args["committee"]),
             training_circuit=opened.args["trainingCircuit"],
             aggregation_circuit=opened.args["aggregationCircuit"],
-            model=models[-1] if models else params.model,
+            model=model,
             settled=settled,
             round=running["round"],
             stage=Stage(view["stage"]),
@@ -298,7 +315,39 @@ class Federation:
             retries=view["retries"],
             escrow=view["escrow"],
             opened_block=opened.block_number,
+            ended_at=view["endedAt"],
         )
+
+    def _progress(self, task_id: int, standing: bytes, start: bytes) -> tuple[tuple[SettledRound, ...], bytes]:
+        """The settled rounds that the contract had when it gave its standing, and the model that they led to.
+
+        Raises:
+            LedgerError: the node leaves out events.
+        """
+        settled = self.settled_rounds(task_id)
+        steps, model, history = [(start, bytes(32))], start, bytes(32)
+        for each in settled:
+            model = each.new_model or model
+            history = extend_history(
+                history, round_number=each.round, accepted=each.accepted, total_rows=each.total_rows
+            )
+            steps.append((model, history))
+        for count in range(len(settled), -1, -1):  # one may have been settled since
+            model, history = steps[count]
+            if standing_hash(model, history) == standing:
+                return tuple(settled[:count]), model
+        raise LedgerError(f"the node left out settled rounds of task {task_id}: it is behind, or keeps no logs")
+
+    def terms_of(self, sponsor: str, params: TaskParams, committee: Sequence[tuple[str, bytes]]) -> bytes:
+        """The hash that enrolments and bonds of workers name: who opened the task, and the arguments of its opening."""
+        types = get_abi_input_types(self.open_task_call(params, committee).abi)
+        return keccak256(CODEC.encode(["address", *types], [sponsor, params.abi(), list(committee)]))
+
+    @staticmethod
+    def _one(events: Sequence[Any], what: str) -> Any:
+        if not events:
+            raise LedgerError(f"the node has no event of {what}: it is behind, or keeps no logs")
+        return events[0]
 
     def tasks(self) -> int:
         """Number of tasks; they are numbered from 1."""
@@ -310,10 +359,30 @@ class Federation:
         Raises:
             LedgerError: the node leaves out events.
         """
+        least = self._view(task_id)["enrolled"]  # before the events: somebody may enrol in between
         found = [Enrolment.of(event) for event in self._events(task_id, "Enrolled")]
-        if [each.index for each in found] != list(range(len(found))):
+        if len(found) < least or [each.index for each in found] != list(range(len(found))):
             raise LedgerError("the node left out enrolments: ask one that keeps all logs")
         return found
+
+    def enrolment(self, task_id: int, participant: str) -> Enrolment:
+        """The enrolment of a participant.
+
+        Raises:
+            InputError: it is not enrolled.
+        """
+        for each in self.enrolments(task_id):
+            if each.participant == participant:
+                return each
+        raise InputError(f"{participant} is not enrolled in task {task_id}")
+
+    def is_bonded(self, task_id: int, participant: str) -> bool:
+        """Whether the bond of a participant is held: without it no update of it is taken."""
+        return bool(self._struct("memberOf", task_id, participant)["bonded"])
+
+    def is_dataset_enrolled(self, task_id: int, dataset_id: int) -> bool:
+        """Whether somebody takes part in a task with this dataset."""
+        return bool(self.chain.call(self.contract.functions.isEnrolled(task_id, dataset_id)))
 
     def updates(self, task_id: int, round_number: int) -> list[Update]:
         """The accepted updates of a round in the order of enrolment: those that `finalizeRound` takes or took.
@@ -376,6 +445,19 @@ class Federation:
             y=update.proof.y,
         )
 
+    def opened_block(self, task_id: int) -> int:
+        """The block in which a task was opened: where its events start.
+
+        Raises:
+            LedgerError: the node leaves out events.
+        """
+        if task_id not in self._opened:
+            opened = self.chain.events(self.contract, "TaskOpened", argument_filters={"task": task_id})
+            if not opened:
+                raise LedgerError(f"the node has no event of task {task_id}: ask one that keeps all logs")
+            self._opened[task_id] = opened[0].block_number
+        return self._opened[task_id]
+
     def allow(self, sender: Account, amount: int) -> None:
         """Allows the federation to take so much from the sender, where it may not already."""
         if self.chain.call(self.token.functions.allowance(sender.address, self.address)) < amount:
@@ -401,19 +483,9 @@ class Federation:
         return dict(zip((each["name"] for each in fields), self.chain.call(function), strict=True))
 
     def _events(self, task_id: int, name: str, **filters: Any) -> list[Any]:
-        if task_id not in self._opened:
-            opened = self.chain.events(self.contract, "TaskOpened", argument_filters={"task": task_id})
-            if not opened:
-                raise LedgerError(f"the node has no event of task {task_id}: ask one that keeps all logs")
-            self._opened[task_id] = opened[0].block_number
-        wanted = {"task": task_id, **filters}
-        return self.chain.events(self.contract, name, self._opened[task_id], argument_filters=wanted)
-
-    def _enrolment(self, task: TaskInfo, participant: str) -> Enrolment:
-        for each in self.enrolments(task.task_id):
-            if each.participant == participant:
-                return each
-        raise InputError(f"{participant} is not enrolled in task {task.task_id}")
+        return self.chain.events(
+            self.contract, name, self.opened_block(task_id), argument_filters={"task": task_id, **filters}
+        )
 
     def _last_digest(self, task: TaskInfo, enrolment: Enrolment) -> bytes:
         events = self._events(task.task_id, "UpdateSubmitted", participant=enrolment.participant)

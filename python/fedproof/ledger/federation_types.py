@@ -56,6 +56,8 @@ class TaskParams:
         spec_digest: digest of the model's specification. description: content id of the task's description.
         model: commitment of the first model, 64 bytes.
         mask_count: masks of each enrolment: one more than the rounds that may run, retried ones included.
+        enrol_bond: of each participant, and of each complaint.
+        worker_bond: of each worker, placed before anyone enrols; 0 for none.
     """
 
     training_key: str
@@ -76,6 +78,7 @@ class TaskParams:
     settle_blocks: int
     reward_per_round: int
     enrol_bond: int
+    worker_bond: int = 0
 
     def abi(self) -> tuple[Any, ...]:
         """The values in the order of the contract's struct."""
@@ -90,7 +93,8 @@ class TaskParams:
         )
         tail = (
             *(self.class_id, self.rounds, self.mask_count, self.threshold, self.min_updates, self.max_participants),
-            *(self.submit_blocks, self.freeze_blocks, self.settle_blocks, self.reward_per_round, self.enrol_bond),
+            *(self.submit_blocks, self.freeze_blocks, self.settle_blocks),
+            *(self.reward_per_round, self.enrol_bond, self.worker_bond),
         )
         return head + tail
 
@@ -143,15 +147,16 @@ class TaskInfo:
 
     Attributes:
         task_id: its number. sponsor: who opened it.
-        terms: the hash that enrolments name: all parameters and the committee.
+        terms: the hash that enrolments and bonds name: the sponsor, all parameters and the committee.
         params: what the sponsor fixed.
         workers: the committee, in order; worker j of the protocol is `workers[j - 1]`.
         training_circuit, aggregation_circuit: ids of the circuits that its keys are for.
         model: commitment of the present model, 64 bytes. settled: all rounds that are done.
         round: the round that runs, or the last one; 0 before the first. It counts retried rounds too.
         stage: where it stands. accepted: bitmap of the updates that are in, by order of enrolment.
-        deadline: first block that takes no update. freeze_at: first block that takes no rejection.
-        enrolled, retries: counts. escrow: rewards not paid out yet.
+        deadline: first block that takes no update; of an ended task the block of its end.
+        freeze_at: first block that takes no rejection.
+        enrolled, retries: counts. escrow: rewards not paid out yet. ended_at: block of its end, 0 before.
         opened_block: where its events start.
     """
 
@@ -173,11 +178,22 @@ class TaskInfo:
     retries: int
     escrow: int
     opened_block: int
+    ended_at: int = 0
 
     @property
     def threshold(self) -> int:
         """t: so many workers together learn nothing."""
         return self.params.threshold
+
+    @property
+    def outputs_until(self) -> int:
+        """First block, of an ended task, that takes no output any more."""
+        return self.ended_at + self.params.settle_blocks
+
+    @property
+    def accusable_until(self) -> int:
+        """First block, of an ended task, in which nobody can be accused any more and bonds of workers are released."""
+        return self.ended_at + 2 * self.params.settle_blocks
 
     @property
     def min_updates(self) -> int:
@@ -239,6 +255,10 @@ class Update:
     share_commitments: tuple[bytes, ...]
     sealed_digest: bytes
     proof: LinkedProof
+
+    def seat(self, index: int, last_digest: bytes) -> tuple[Any, ...]:
+        """The contract's `Seat`, for the participant with this place."""
+        return (index, self.rows, point(self.masked_dataset), last_digest)
 
     def submission(self) -> tuple[Any, ...]:
         """The contract's `Submission`."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import itertools
 import json
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from fedproof.errors import InputError, LedgerError
 from fedproof.ledger.rpc import RpcError
@@ -28,6 +32,10 @@ _ONCE = ("evm_", "anvil_", "hardhat_", "eth_sendTransaction")
 
 class UnreachableError(LedgerError):
     """No usable answer, however often asked. What was asked may or may not have happened."""
+
+
+class TooLargeError(LedgerError):
+    """An answer of more bytes than are taken: ask for less at once."""
 
 
 class HttpRpc:
@@ -59,6 +67,7 @@ class HttpRpc:
         self._retries = retries
         self._pause = pause
         self._pool = urllib3.PoolManager(maxsize=8, retries=False)
+        self._pool.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
         self._ids = itertools.count(1)
         self._random = random.Random()  # noqa: S311 - jitter, not a secret
         self._lock = threading.Lock()
@@ -134,11 +143,10 @@ class HttpRpc:
         )
         received = bytearray()
         try:
-            # The socket's timeout restarts with each byte; the deadline does not.
             while chunk := response.read1(_CHUNK):
                 received += chunk
                 if len(received) > _MAX_RESPONSE:
-                    raise LedgerError(f"{self.url} sent more than {_MAX_RESPONSE} bytes as one answer")
+                    raise TooLargeError(f"{self.url} sent more than {_MAX_RESPONSE} bytes as one answer")
                 if time.monotonic() > deadline:
                     raise TimeoutError("timed out")
         except BaseException:
@@ -146,6 +154,58 @@ class HttpRpc:
             raise
         response.release_conn()
         return response.status, bytes(received)
+
+
+class _UntilDeadline(io.RawIOBase):
+    """What comes from a socket, all of it within the socket's timeout, which itself restarts with each byte."""
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
+        self._raw = raw
+        self._connection = connection
+        timeout = connection.gettimeout()
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._connection.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose status line, headers, chunks and body have one deadline together."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = io.BufferedReader(_UntilDeadline(self.fp.detach(), sock))
+
+
+class _Connection(HTTPConnection):
+    response_class = _Response
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
 
 
 class _Again(Exception):  # noqa: N818 - a signal inside this file

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fedproof.errors import LedgerError
 from fedproof.ledger.events import Log
+from fedproof.ledger.http import TooLargeError
 from fedproof.ledger.receipts import parse_log
 from fedproof.ledger.rpc import Rpc, RpcError, hex_data
 
@@ -34,8 +35,9 @@ def get_logs(rpc: Rpc, address: str, topics: Sequence[bytes | None], first: int,
         }
         try:
             answer = rpc.request("eth_getLogs", query)
-        except RpcError as error:
-            if low == high or not any(word in error.detail.lower() for word in _TOO_MUCH):
+        except (RpcError, TooLargeError) as error:
+            much = isinstance(error, TooLargeError) or any(word in error.detail.lower() for word in _TOO_MUCH)
+            if low == high or not much:
                 raise
             middle = (low + high) // 2
             todo += [(middle + 1, high), (low, middle)]

@@ -9,6 +9,7 @@ from eth_utils.address import to_checksum_address
 from web3.contract import Contract
 
 from fedproof.errors import InputError, LedgerError
+from fedproof.ledger.anchor import NO_ANCHOR
 from fedproof.ledger.dev import DevTools
 from fedproof.ledger.embedded import EmbeddedNode
 from fedproof.ledger.events import Event, decode_event, filter_topics, find_event
@@ -28,6 +29,11 @@ class Reader(Node):
     def __init__(self, rpc: Rpc, *, chain_id: int, dev: DevTools | None, policy: SendingPolicy) -> None:
         super().__init__(rpc, chain_id=chain_id, dev=dev, policy=policy)
         self._abis = AbiIndex()
+
+    @property
+    def anchor(self) -> int:
+        """What binds a transaction to the branch that was looked at: nothing, for a chain that is read at its head."""
+        return NO_ANCHOR
 
     def events(
         self,
@@ -71,28 +77,42 @@ class Reader(Node):
         return parse_data(self.rpc.request("eth_getCode", to_checksum_address(address), "latest"), "code")
 
     def export(
-        self, from_block: int = 0, to_block: int | None = None, addresses: Collection[str] | None = None
+        self,
+        from_block: int = 0,
+        to_block: int | None = None,
+        addresses: Collection[str] | None = None,
+        *,
+        eventful: bool = False,
     ) -> dict[str, Any]:
         """Blocks, signed transactions and receipts as JSON-able data, for `replay` or `check_export`.
 
         Of a public network give the range of the run, and the addresses of its contracts: then only transactions to
-        these are kept. An embedded chain is exported whole.
+        these are kept; with `eventful`, only the first block, the last, and those in which these contracts logged
+        something, for most blocks of a long run hold nothing of it. An embedded chain is exported whole.
 
         Raises:
             InputError: a part of an embedded chain is asked for.
         """
         if isinstance(self.rpc, EmbeddedNode):
-            if from_block != 0 or to_block is not None or addresses is not None:
+            if from_block != 0 or to_block is not None or addresses is not None or eventful:
                 raise InputError("an embedded chain is exported whole, or it could not be run again")
             genesis = self.rpc.ledger.genesis.to_json()
         else:
             genesis = None
         kept = None if addresses is None else tuple(sorted(address.lower() for address in addresses))
         last = self.block_number() if to_block is None else to_block
+        numbers = self._eventful(from_block, last, kept or ()) if eventful else range(from_block, last + 1)
         return ChainRecord(
             kind=REMOTE if genesis is None else EMBEDDED,
             chain_id=self.chain_id,
             genesis=genesis,
             addresses=kept,
-            blocks=tuple(collect_block(self.rpc, number, kept) for number in range(from_block, last + 1)),
+            blocks=tuple(collect_block(self.rpc, number, kept) for number in numbers),
         ).to_json()
+
+    def _eventful(self, first: int, last: int, addresses: Collection[str]) -> list[int]:
+        found = {first, last}
+        for address in addresses:
+            logs = get_logs(self.rpc, to_checksum_address(address), [], first, last)
+            found |= {log.block_number for log in logs}
+        return sorted(found)

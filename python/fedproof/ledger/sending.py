@@ -1,7 +1,8 @@
 """From a call to a mined transaction, without ever sending the same thing twice.
 
 A transaction is signed once. Whatever the network does afterwards, only those same bytes are sent again: a node that
-has them already says so, and the nonce inside lets a chain take them once.
+has them already says so, and the nonce inside lets a chain take them once. Where fees rose above what they offer, the
+same call may be signed again with the same nonce: of the two a chain takes one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from fedproof.ledger.accounts import Account
 from fedproof.ledger.diagnosis import Diagnosis
 from fedproof.ledger.http import UnreachableError
 from fedproof.ledger.rpc import Rpc, RpcError, hex_data, parse_quantity
-from fedproof.ledger.transactions import SignedTransaction, intrinsic_gas
+from fedproof.ledger.transactions import SignedTransaction, fee_limits, intrinsic_gas
 
 TX_GAS_CAP = 16_777_216  # EIP-7825
 GWEI = 10**9
@@ -54,7 +55,8 @@ class SendingPolicy:
         receipt_seconds: how long to wait for a receipt.
         poll_seconds: longest pause between two looks.
         max_fee_per_gas: wei; a node that asks for more is refused.
-        gas_margin: factor on estimated gas.
+        gas_margin: factor on estimated gas. It covers what grows with a call; where another's call that lands first
+            makes one dearer by a fixed amount, its caller asks for `extra_gas`.
     """
 
     confirmations: int = 0
@@ -75,11 +77,27 @@ class Sender:
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._locks_guard = threading.Lock()
         self._unsettled: dict[str, SignedTransaction] = {}
+        self._accounts: dict[str, Account] = {}
+
+    def remember(self, account: Account) -> None:
+        """`outbid` may sign for this account; for those that `prepare` has signed for it may anyway."""
+        self._accounts[account.address] = account
 
     def prepare(
-        self, sender: Account, to: str | None, data: bytes, *, value: int, gas: int | None, what: str
+        self,
+        sender: Account,
+        to: str | None,
+        data: bytes,
+        *,
+        value: int,
+        gas: int | None,
+        what: str,
+        extra_gas: int = 0,
     ) -> SignedTransaction:
         """Signs a transaction with the sender's next nonce and sends nothing. `what` names it in errors.
+
+        Args:
+            gas: its limit; None estimates it. extra_gas: added to an estimate, beyond the policy's margin.
 
         Raises:
             ContractRejected: the call would revert (unless `gas` is given: then nothing is tried out).
@@ -91,14 +109,45 @@ class Sender:
         least = intrinsic_gas(data, is_creation=to is None)
         if gas is not None and gas < least:  # some nodes keep such a transaction and never mine it
             raise LedgerError(f"{what}: gas {gas} is less than the {least} that sending it costs")
-        fields["gas"] = gas if gas is not None else self._estimate(sender.address, to, data, value, what)
+        fields["gas"] = gas if gas is not None else self._estimate(sender.address, to, data, value, what, extra_gas)
         fields["nonce"] = parse_quantity(
             self._rpc.request("eth_getTransactionCount", sender.address, "pending"), "an account's nonce"
         )
-        raw = sender.sign(fields)
-        return SignedTransaction(
-            raw, hex_data(keccak(raw)), sender.address, fields["nonce"], fields.get("to"), data, value, fields["gas"]
-        )
+        self.remember(sender)
+        return _sign(sender, fields)
+
+    def outbid(self, transaction: SignedTransaction) -> SignedTransaction | None:
+        """The same call with the same nonce and a higher fee, signed and not sent; None where it is of no use.
+
+        It is of use while the base fee is above what the transaction pays at most: nobody can mine it then, nor any
+        later one of the account. Save it beside the first before it is sent: either may be mined.
+
+        Raises:
+            LedgerError: the node fails, or the fee is over the policy's.
+        """
+        account, limits = self._accounts.get(transaction.sender), fee_limits(transaction)
+        if account is None or limits is None:
+            return None
+        base = self._latest_block().get("baseFeePerGas")
+        if base is None or limits[0] >= parse_quantity(base, "a base fee") or self._is_nonce_taken(transaction):
+            return None
+        fees = self._fees()
+        # nodes take another one of the same nonce only if both of its limits are a tenth higher
+        most = max(fees.get("maxFeePerGas", 0), limits[0] * 9 // 8 + 1)
+        tip = max(fees.get("maxPriorityFeePerGas", 0), limits[1] * 9 // 8 + 1)
+        if most > self._policy.max_fee_per_gas:
+            return None
+        fields: dict[str, Any] = {
+            "type": 2,
+            "chainId": self._chain_id,
+            "nonce": transaction.nonce,
+            "gas": transaction.gas,
+            "value": transaction.value,
+            "data": transaction.data,
+            "maxFeePerGas": most,
+            "maxPriorityFeePerGas": min(tip, most),
+        }
+        return _sign(account, fields if transaction.to is None else fields | {"to": transaction.to})
 
     def broadcast(self, transaction: SignedTransaction) -> None:
         """Hands the signed bytes to the node; doing so again changes nothing.
@@ -175,12 +224,15 @@ class Sender:
             time.sleep(pause)
             pause = min(self._policy.poll_seconds, pause * 1.5)
 
+    def fee_per_gas(self) -> int:
+        """The most wei that a transaction sent now offers for each gas: its sender must hold that much."""
+        fees = self._fees()
+        return fees["maxFeePerGas"] if "maxFeePerGas" in fees else fees["gasPrice"]
+
     # -- inside --
 
     def _fees(self) -> dict[str, int]:
-        block = self._rpc.request("eth_getBlockByNumber", "latest", False)
-        if not isinstance(block, dict):
-            raise LedgerError("the node has no latest block")
+        block = self._latest_block()
         if block.get("baseFeePerGas") is None:
             price = parse_quantity(self._rpc.request("eth_gasPrice"), "a gas price")
             self._check_fee(price)
@@ -194,11 +246,17 @@ class Sender:
         limit = min(2 * base + tip, self._policy.max_fee_per_gas)
         return {"type": 2, "maxFeePerGas": limit, "maxPriorityFeePerGas": tip}
 
+    def _latest_block(self) -> dict[str, Any]:
+        block = self._rpc.request("eth_getBlockByNumber", "latest", False)
+        if not isinstance(block, dict):
+            raise LedgerError("the node has no latest block")
+        return block
+
     def _check_fee(self, wei: int) -> None:
         if wei > self._policy.max_fee_per_gas:
             raise LedgerError(f"the node asks for {wei} wei per gas, the limit is {self._policy.max_fee_per_gas}")
 
-    def _estimate(self, sender: str, to: str | None, data: bytes, value: int, what: str) -> int:
+    def _estimate(self, sender: str, to: str | None, data: bytes, value: int, what: str, extra: int) -> int:
         request = {"from": sender, "data": hex_data(data), "value": hex(value)}
         if to is not None:
             request["to"] = to_checksum_address(to)
@@ -210,7 +268,7 @@ class Sender:
         estimate = parse_quantity(answer, "a gas estimate")
         if estimate > TX_GAS_CAP:
             raise LedgerError(f"{what} needs {estimate} gas, over the cap of {TX_GAS_CAP} for one transaction")
-        return min(int(estimate * self._policy.gas_margin), TX_GAS_CAP)
+        return min(int(estimate * self._policy.gas_margin) + extra, TX_GAS_CAP)
 
     def _receipt(self, transaction: SignedTransaction) -> dict[str, Any] | None:
         receipt = self._rpc.request("eth_getTransactionReceipt", transaction.tx_hash)
@@ -239,3 +297,17 @@ class Sender:
     def _lock_of(self, address: str) -> threading.RLock:
         with self._locks_guard:
             return self._locks[address]
+
+
+def _sign(account: Account, fields: dict[str, Any]) -> SignedTransaction:
+    raw = account.sign(fields)
+    return SignedTransaction(
+        raw=raw,
+        tx_hash=hex_data(keccak(raw)),
+        sender=account.address,
+        nonce=fields["nonce"],
+        to=fields.get("to"),
+        data=fields["data"],
+        value=fields["value"],
+        gas=fields["gas"],
+    )

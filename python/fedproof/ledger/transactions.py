@@ -64,6 +64,14 @@ def read_signed(raw: bytes) -> SignedTransaction:
         raise InputError("not a signed transaction: the bytes are damaged") from error
 
 
+def fee_limits(transaction: SignedTransaction) -> tuple[int, int] | None:
+    """The most wei for each gas that a transaction of type 2 pays, and of it to the block's maker; None of others."""
+    if transaction.raw[0] != 2:
+        return None
+    fields: list[Any] = rlp.decode(transaction.raw[1:])
+    return int.from_bytes(fields[3], "big"), int.from_bytes(fields[2], "big")
+
+
 def intrinsic_gas(data: bytes, is_creation: bool) -> int:
     """Gas that a transaction costs before anything runs (EIP-2028; EIP-3860 for a creation)."""
     zeros = data.count(0)

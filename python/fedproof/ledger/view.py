@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final, Self
 
 from fedproof.errors import LedgerError
+from fedproof.ledger.anchor import NO_ANCHOR, anchor
 from fedproof.ledger.chain import Chain
 from fedproof.ledger.rpc import Rpc
 from fedproof.ledger.sending import SendingPolicy
@@ -55,16 +56,28 @@ class _RpcAt:
 class View(Chain):
     """A chain that is read at one block. `move_to` names it; nothing can be sent."""
 
+    _anchor = NO_ANCHOR
+
     @classmethod
     def of(cls, chain: Chain) -> Self:
         """A view of a chain, at its genesis."""
         rpc = _RpcAt(chain.rpc)
         return cls(rpc, chain_id=chain.chain_id, dev=None, policy=SendingPolicy())
 
-    def move_to(self, block: int) -> None:
-        """Read as of this block from now on."""
+    def move_to(self, block: int, block_hash: bytes | None = None) -> None:
+        """Read as of this block from now on.
+
+        Args:
+            block_hash: the block as it was known before anything is read; names the branch in `anchor`.
+        """
         assert isinstance(self.rpc, _RpcAt)
         self.rpc.block = block
+        self._anchor = NO_ANCHOR if block_hash is None else anchor(block, block_hash)
+
+    @property
+    def anchor(self) -> int:
+        """The block that is read, for a transaction that shall count on its branch alone (`ledger/anchor.py`)."""
+        return self._anchor
 
     def close(self) -> None:
         """Nothing: the chain is another's."""

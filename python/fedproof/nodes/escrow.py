@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fedproof import _core
-from fedproof.errors import FedproofError, InputError, SealingError, SharingError, StateError, StorageError
+from fedproof.errors import (
+    FedproofError,
+    InputError,
+    PendingError,
+    SealingError,
+    SharingError,
+    StateError,
+    StorageError,
+)
 from fedproof.ledger import SignedTransaction
 from fedproof.ledger.market_types import DatasetMinted, KeysPlaced, ShareReleased
 from fedproof.ledger.marketplace import Marketplace
@@ -153,7 +161,7 @@ def _collect(
         found = f"{len(good)} of {needed} shares of tier {tier} of {where} are there"
         if wrong:
             raise SharingError(f"{found}; these workers released wrong ones: {', '.join(wrong)}")
-        raise StateError(f"{found}; try again later")
+        raise PendingError(f"{found}; try again later")
     access = Access(listing, tier, TierKey(tier, rebuild_key(list(good.values())[:needed], escrow.threshold)))
     try:
         check_key(kit.store, access)

@@ -10,9 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from fedproof.errors import ContractRejected, SealingError, SharingError, StorageError
+from fedproof.errors import LedgerError, SealingError, SharingError, StorageError
 from fedproof.ledger import Account, SignedTransaction
+from fedproof.ledger.http import UnreachableError
 from fedproof.ledger.market_types import AccessGranted, KeysPlaced, ShareReleased
+from fedproof.ledger.marketplace import Marketplace
 from fedproof.nodes.escrow import EscrowKit, belongs, eras_of, escrow_context, raw_address
 from fedproof.nodes.outbox import forget, send_once
 from fedproof.nodes.state import StateFile
@@ -36,15 +38,30 @@ class Releases:
 
 
 class EscrowWorker:
-    """A member of committees. Holds one HPKE key, and what it has sent."""
+    """A member of committees. Holds one HPKE key, and what it has sent.
 
-    def __init__(self, kit: EscrowKit, account: Account, state: StateFile) -> None:
+    Args:
+        hpke: default is a key that lives with the state.
+        seen: the marketplace at a depth. A grant is answered once it is there: a share cannot be taken back.
+    """
+
+    def __init__(
+        self,
+        kit: EscrowKit,
+        account: Account,
+        state: StateFile,
+        hpke: KeyPair | None = None,
+        seen: Marketplace | None = None,
+    ) -> None:
         self.kit = kit
         self.account = account
         self.state = state
-        if state.get("hpke") is None:
-            state.put(hpke=KeyPair.generate().private.hex())
-        self._hpke = KeyPair.from_private_bytes(bytes.fromhex(state.get("hpke")))
+        self._seen = seen or kit.market
+        if hpke is None:
+            if state.get("hpke") is None:
+                state.put(hpke=KeyPair.generate().private.hex())
+            hpke = KeyPair.from_private_bytes(bytes.fromhex(state.get("hpke")))
+        self._hpke = hpke
 
     @property
     def member(self) -> Member:
@@ -89,7 +106,7 @@ class EscrowWorker:
             out.refused.append(f"{where}: the escrow names another HPKE key for {self.account.name}")
             return
         now = market.chain.timestamp()
-        grants = {(each.grantee, each.tier): each for each in market.grants(datasetId=placed.dataset_id)}
+        grants = {(each.grantee, each.tier): each for each in self._seen.grants(datasetId=placed.dataset_id)}
         mine = [
             each
             for each in market.escrow.released(datasetId=placed.dataset_id, worker=self.account.address)
@@ -105,7 +122,9 @@ class EscrowWorker:
                 if spent[pair] >= MAX_RELEASES:
                     raise SealingError(f"released {MAX_RELEASES} times for this version; its keys are placed too often")
                 out.released.append(self._release(placed, escrow, index, grant))
-            except (SealingError, SharingError, StorageError, ContractRejected) as error:
+            except (SealingError, SharingError, StorageError, LedgerError) as error:
+                if isinstance(error, UnreachableError):
+                    market.chain.block_number()  # raises where nothing answers: no other grant would fare better
                 out.refused.append(f"{where}, tier {grant.tier}, grantee {grant.grantee}: {error}")
 
     def _release(self, placed: KeysPlaced, escrow: Escrow, index: int, grant: AccessGranted) -> ShareReleased:

@@ -11,7 +11,7 @@ import numpy as np
 from fedproof import _core
 from fedproof.data import Records, Schema
 from fedproof.data.records import largest_records
-from fedproof.errors import InputError, SealingError, StateError
+from fedproof.errors import InputError, PendingError, SealingError, StateError
 from fedproof.learning import sgd
 from fedproof.ledger.market_types import TIERS, DatasetMinted
 from fedproof.ledger.marketplace import Marketplace
@@ -53,7 +53,7 @@ def delivered_access(
     ]
     if not found:
         what = f"dataset {dataset_id}" if version is None else f"version {version} of dataset {dataset_id}"
-        raise StateError(f"the provider of {what} has not delivered the key yet; try again later")
+        raise PendingError(f"the provider of {what} has not delivered the key yet; try again later")
     found.sort(key=lambda each: (each.version, each.tier, each.block_number), reverse=True)
     problem: SealingError | None = None
     for each in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from fedproof.sealing import KeyPair, TierKey
 from fedproof.statements.eligibility import EligibilityStatement
 from fedproof.statements.vectors import dataset_vector
 from fedproof.storage.bundle import open_tier, read_index
+
+_OPENED = "opened-"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -162,29 +165,53 @@ class Holder:
             StateError: neither provider nor committee has delivered the key yet.
             SealingError: key or records do not open, or are not what the listing committed to.
         """
-        d = self.deployment
-        found = find_access(d, self.account.address, self._hpke, dataset_id).access
-        if found.tier < tier:
-            raise StateError(
-                f"the key of dataset {dataset_id} that has come is of tier {found.tier}, not of tier {tier}"
-            )
-        key, listing = found.key.down_to(TIER_TRAINING), found.listing
-        records = self._records(key, listing)
-        records.check_schema(Schema.decode(d.store.get(listing.terms.schema.hex())))
-        features, mask, labels = sgd.pad(d.spec, records.features, np.asarray(records.labels))
-        blinding = _core.fr_from_bytes(records.blinding)
-        if d.srs.commit(dataset_vector(features, mask, labels, blinding)) != listing.commitment:
-            raise SealingError(
-                f"dataset {dataset_id}: the sealed records are not the listed ones; do not train on them"
-            )
-        return OpenedDataset(dataset_id, records.rows, features, mask, labels, blinding, listing.commitment)
+        return open_records(self.deployment, self.account.address, self._hpke, dataset_id, self.state.folder, tier)
 
-    def _records(self, key: TierKey, listing: DatasetMinted) -> Records:
-        """The records of the first block, out of the bundle of Tier 3."""
-        index, name, spec = listing.terms.sealed_files[TIER_TRAINING].hex(), RECORDS.format(1), self.deployment.spec
-        sizes = {each.name: each.size for each in read_index(self.deployment.store, key, listing.commitment, index)}
-        if sizes.get(name, 0) > largest_records(spec.rows, spec.columns - 1):
-            raise SealingError(f"dataset {listing.dataset_id}: {name} is larger than its capacity class allows")
-        with tempfile.TemporaryDirectory(dir=self.state.folder) as folder:
-            opened = open_tier(self.deployment.store, key, listing.commitment, index, Path(folder), [name])
-            return Records.decode(opened[0].read_bytes())
+
+def open_records(
+    d: Deployment,
+    grantee: str,
+    hpke: KeyPair,
+    dataset_id: int,
+    scratch: Path,
+    tier: int = TIER_TRAINING,
+    version: int | None = None,
+) -> OpenedDataset:
+    """Open what a grant gives, and check it against the listed commitment.
+
+    Args:
+        scratch: a private folder, for the opened file until it is read.
+        version: of the dataset; by default the newest one whose key has come.
+
+    Raises:
+        StateError: neither provider nor committee has delivered the key yet.
+        SealingError: key or records do not open, or are not what the listing committed to.
+    """
+    found = find_access(d, grantee, hpke, dataset_id, version).access
+    if found.tier < tier:
+        raise StateError(f"the key of dataset {dataset_id} that has come is of tier {found.tier}, not of tier {tier}")
+    key, listing = found.key.down_to(TIER_TRAINING), found.listing
+    records = _records(d, key, listing, scratch)
+    records.check_schema(Schema.decode(d.store.get(listing.terms.schema.hex())))
+    features, mask, labels = sgd.pad_to(d.plan.rows, d.plan.columns, records.features, np.asarray(records.labels))
+    blinding = _core.fr_from_bytes(records.blinding)
+    if d.srs.commit(dataset_vector(features, mask, labels, blinding)) != listing.commitment:
+        raise SealingError(f"dataset {dataset_id}: the sealed records are not the listed ones; do not train on them")
+    return OpenedDataset(dataset_id, records.rows, features, mask, labels, blinding, listing.commitment)
+
+
+def remove_opened(scratch: Path) -> None:
+    """Remove what a process that was killed had opened there; for who holds the folder, so that no other uses it."""
+    for folder in scratch.glob(f"{_OPENED}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _records(d: Deployment, key: TierKey, listing: DatasetMinted, scratch: Path) -> Records:
+    """The records of the first block, out of the bundle of Tier 3."""
+    index, name, plan = listing.terms.sealed_files[TIER_TRAINING].hex(), RECORDS.format(1), d.plan
+    sizes = {each.name: each.size for each in read_index(d.store, key, listing.commitment, index)}
+    if sizes.get(name, 0) > largest_records(plan.rows, plan.columns - 1):
+        raise SealingError(f"dataset {listing.dataset_id}: {name} is larger than its capacity class allows")
+    with tempfile.TemporaryDirectory(prefix=_OPENED, dir=scratch) as folder:
+        opened = open_tier(d.store, key, listing.commitment, index, Path(folder), [name])
+        return Records.decode(opened[0].read_bytes())

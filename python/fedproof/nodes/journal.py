@@ -1,14 +1,16 @@
 """A node's journal of the chain: how far it has read, and which events it has not handled yet. SQLite, one file.
 
-Reading goes on where it stopped, in another process, too. Every block that had an event, and the last one read, is
-kept with its hash: when the chain has other blocks in their place, the journal goes back to where both agree, and what
-it had read beyond is read anew.
+Reading goes on where it stopped, in another process, too. Every block that had an event, the last one read, and one so
+deep that it stays are kept with their hashes: when the chain has other blocks in their place, the journal goes back to
+where both agree, and what it had read beyond is read anew. A node that does not have the last block is behind, and is
+waited for: chains grow.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -23,6 +25,10 @@ from fedproof.ledger.rpc import parse_data
 VERSION: Final = 1
 UNDO_DEPTH: Final = 256
 """A chain that exchanges more blocks than this is not followed any further."""
+CHUNK: Final = 2000
+"""So many blocks are read and saved at a time: who is far behind does not begin again when the node fails."""
+_MOST: Final = (1 << 63) - 1  # SQLite's
+_Row = tuple[int, int, str, bytes, str]
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
@@ -52,6 +58,7 @@ class Journal:
 
     def __init__(self, path: Path, chain_id: int, start: int = 0) -> None:
         self._path = path
+        self._untold = 0
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -86,38 +93,51 @@ class Journal:
         (found,) = self._db.execute("SELECT max(number) FROM blocks").fetchone()
         if found is not None:
             return int(found)
-        return int(self._db.execute("SELECT value FROM meta WHERE key = 'start'").fetchone()[0]) - 1
+        return self._start - 1
+
+    def hash_of(self, number: int) -> bytes | None:
+        """The hash of a block that was read, None where it is not kept."""
+        found = self._db.execute("SELECT hash FROM blocks WHERE number = ?", (number,)).fetchone()
+        return None if found is None else bytes(found[0])
+
+    @property
+    def _start(self) -> int:
+        return int(self._db.execute("SELECT value FROM meta WHERE key = 'start'").fetchone()[0])
 
     def advance(self, chain: Chain, contracts: Sequence[Contract], to_block: int) -> int:
         """Read the events of these contracts up to a block; returns how many blocks were taken back first.
 
         Raises:
-            LedgerError: the node fails, or has exchanged more than `UNDO_DEPTH` blocks.
+            LedgerError: the node fails, or has exchanged more than `UNDO_DEPTH` blocks. What was read before that stays
+                read, and what was taken back is told by the next call that succeeds.
         """
-        undone = self._undo(chain)
-        first = self.cursor + 1
-        if first > to_block:
-            return undone
-        head = _block_hash(chain, to_block)
-        logs = [
-            (log.block_number, log.log_index, contract.address, log.topics[0] if log.topics else b"", log.tx_hash)
-            for contract in contracts
-            for log in get_logs(chain.rpc, contract.address, [], first, to_block)
-        ]
-        hashes = {number: _block_hash(chain, number) for number in sorted({row[0] for row in logs})}
-        if _block_hash(chain, to_block) != head:
-            raise LedgerError("the chain changed while it was read; it is read again")
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT INTO events (block, place, address, topic, tx) VALUES (?, ?, ?, ?, ?)", logs)
-            self._db.executemany("INSERT OR REPLACE INTO blocks VALUES (?, ?)", [*hashes.items(), (to_block, head)])
-            self._db.execute("DELETE FROM blocks WHERE number < ?", (to_block - UNDO_DEPTH,))
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise StateError(f"{self._path} cannot be written: {error}; free space and start again") from None
+        while True:
+            self._untold += self._undo(chain)
+            first = self.cursor + 1
+            if first > to_block:
+                break
+            self._read(chain, contracts, first, min(to_block, first + CHUNK - 1), max(0, to_block - UNDO_DEPTH))
+        undone, self._untold = self._untold, 0
         return undone
+
+    def _read(self, chain: Chain, contracts: Sequence[Contract], first: int, last: int, deep: int) -> None:
+        """Read and save the blocks `first` to `last`. What lies below `deep` will not be exchanged: of those blocks no
+        hashes are needed, but for the one to go back to."""
+        head, before = _block_hash(chain, last), self.hash_of(first - 1)
+        logs = _rows(chain, contracts, first, last)
+        anchor = max(self._start - 1, last - UNDO_DEPTH, 0)
+        hashes = {number: _block_hash(chain, number) for number in sorted({row[0] for row in logs}) if number >= deep}
+        if not self._knows(anchor - UNDO_DEPTH, anchor):
+            hashes[anchor] = _block_hash(chain, anchor)
+        if _block_hash(chain, last) != head or (before is not None and _block_hash(chain, first - 1) != before):
+            raise LedgerError("the chain changed while it was read; it is read again")
+        with self._writing():
+            self._db.executemany("INSERT INTO events (block, place, address, topic, tx) VALUES (?, ?, ?, ?, ?)", logs)
+            self._db.executemany("INSERT OR REPLACE INTO blocks VALUES (?, ?)", [*hashes.items(), (last, head)])
+            # the newest block that is deep enough stays: where all others are exchanged, reading starts there
+            newest = "SELECT max(number) FROM blocks WHERE number <= ?"
+            self._db.execute(f"DELETE FROM blocks WHERE number < ({newest})", (anchor,))  # noqa: S608
+            self._db.execute("DELETE FROM events WHERE handled = 1 AND block < (SELECT min(number) FROM blocks)")
 
     def _undo(self, chain: Chain) -> int:
         """Go back to the last block that the chain still has; returns how many blocks that was."""
@@ -125,7 +145,7 @@ class Journal:
         if not known:
             return 0
         for number, block_hash in known:
-            if _block_hash(chain, number, missing=True) == block_hash:
+            if _block_hash(chain, number) == block_hash:
                 break
         else:
             raise LedgerError(
@@ -134,11 +154,28 @@ class Journal:
             )
         undone = int(known[0][0]) - int(number)
         if undone:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("DELETE FROM blocks WHERE number > ?", (number,))
-            self._db.execute("DELETE FROM events WHERE block > ?", (number,))
-            self._db.execute("COMMIT")
+            with self._writing():
+                self._db.execute("DELETE FROM blocks WHERE number > ?", (number,))
+                self._db.execute("DELETE FROM events WHERE block > ?", (number,))
         return undone
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction, whole or not at all."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StateError(f"{self._path} cannot be written: {error}; free space and start again") from None
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def _knows(self, first: int, last: int) -> bool:
+        """Whether one of these blocks is kept."""
+        found = self._db.execute("SELECT 1 FROM blocks WHERE number BETWEEN ? AND ? LIMIT 1", (first, last))
+        return found.fetchone() is not None
 
     def pending(self) -> list[Entry]:
         """Events that are not handled yet, oldest first."""
@@ -149,23 +186,31 @@ class Journal:
 
     def handled(self, entries: Sequence[Entry]) -> None:
         """Remember that these are handled."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._writing():
             self._db.executemany(
                 "UPDATE events SET handled = 1 WHERE block = ? AND place = ?",
                 [(entry.block, entry.place) for entry in entries],
             )
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise StateError(f"{self._path} cannot be written: {error}; free space and start again") from None
 
 
-def _block_hash(chain: Chain, number: int, *, missing: bool = False) -> bytes:
+def _rows(chain: Chain, contracts: Sequence[Contract], first: int, last: int) -> list[_Row]:
+    """The logs of these contracts, each once: some nodes send one twice.
+
+    Raises:
+        LedgerError: the node sent two different ones of one place.
+    """
+    rows: dict[tuple[int, int], _Row] = {}
+    for contract in contracts:
+        for log in get_logs(chain.rpc, contract.address, [], first, last):
+            topic = log.topics[0] if log.topics else b""
+            row = (log.block_number, log.log_index, contract.address, topic, log.tx_hash)
+            if log.log_index > _MOST or rows.setdefault(row[:2], row) != row:
+                raise LedgerError(f"the node contradicts itself about the logs of block {log.block_number}")
+    return list(rows.values())
+
+
+def _block_hash(chain: Chain, number: int) -> bytes:
     found = chain.rpc.request("eth_getBlockByNumber", hex(number), False)
     if not isinstance(found, dict):
-        if missing:
-            return b""
         raise LedgerError(f"the node has no block {number} yet: it is behind, or stale")
     return parse_data(found.get("hash"), "a block's hash", 32)

@@ -15,9 +15,11 @@ from typing import Final, Protocol
 
 from web3.contract import Contract
 
-from fedproof.errors import FedproofError, LedgerError, StorageError
+from fedproof.errors import FedproofError, LedgerError, StorageError, UnexpectedError
 from fedproof.ledger import Chain
+from fedproof.ledger.anchor import ANCHOR_BLOCKS
 from fedproof.ledger.view import View
+from fedproof.nodes.checkpoints import checkpoint
 from fedproof.nodes.journal import Journal
 
 _BACKOFF_START: Final = 0.5
@@ -52,10 +54,6 @@ class Watcher(Protocol):
 
     def undone(self, blocks: int) -> None:
         """The chain took blocks back."""
-
-
-def checkpoint(name: str) -> None:
-    """A place between two acts at which a node may be stopped; tests do that here."""
 
 
 @dataclass
@@ -94,6 +92,11 @@ class Loop:
             except (LedgerError, StorageError) as error:
                 pause = self._backoff()
                 self.watcher.failed(error, pause)
+            except FedproofError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as when a node of the chain answers in a way nobody thought of
+                pause = self._backoff()
+                self.watcher.failed(UnexpectedError.of(error), pause)
             (self.pause or self.stop.wait)(pause)
 
     def once(self) -> bool:
@@ -115,8 +118,17 @@ class Loop:
         if self._started and not entries and not due and not undone:
             self.watcher.progress(block, head, 0)
             return False
-        self.view.move_to(block)
         self._started = False  # a step that fails is due again
+        # as the journal knew it before anything is read: what is decided on another branch is then refused on this one.
+        # At the head there is nothing to name, for a contract sees no hash of its own block.
+        named = 0 < self.confirmations < ANCHOR_BLOCKS // 2
+        block_hash = self.journal.hash_of(block) if named else None
+        if named and block_hash is None:
+            if self.journal.hash_of(self.journal.cursor) is None:  # nothing is so deep yet that it was read
+                self.watcher.progress(block, head, 0)
+                return False
+            raise LedgerError(f"the node's head fell to block {head}: it is behind, or stale")
+        self.view.move_to(block, block_hash)
         wake_at = self.role.step(block)
         checkpoint("stepped")
         self.journal.handled(entries)

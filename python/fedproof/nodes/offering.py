@@ -51,7 +51,7 @@ class Offering:
     @classmethod
     def of_table(cls, table: Table, schema: Schema, thresholds: tuple[int, ...]) -> Offering:
         """A table that fits one block, with its records in Tier 3 and nothing else."""
-        return cls(schema, thresholds, [(schema.quantise(table.features), table.labels)])
+        return cls(schema, thresholds, [(schema.quantise(table.features), schema.quantise_labels(table.labels))])
 
     def digest(self) -> bytes:
         """What an interrupted listing is recognised by, 32 bytes: everything that is listed, files by content."""

@@ -3,16 +3,22 @@
 A signed transaction has its nonce inside, so that a chain takes it once however often it is sent. What must not happen
 is that a restarted node signs another in its place; so the bytes are saved under a name before they leave, and a
 repeated act finds them there.
+
+Where fees rose so far that nobody mines them, the same call is signed with the same nonce and a higher fee, and saved
+beside the first: of the two a chain takes one, and whichever it is counts.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
-from fedproof.errors import ContractRejected
+from fedproof.errors import ContractRejected, LedgerError
 from fedproof.ledger import Chain, Receipt
+from fedproof.ledger.http import UnreachableError
 from fedproof.ledger.sending import ReplacedError
 from fedproof.ledger.transactions import SignedTransaction, read_signed
+from fedproof.nodes.checkpoints import checkpoint
 from fedproof.nodes.state import StateFile
 
 
@@ -22,7 +28,8 @@ def send_once(chain: Chain, state: StateFile, name: str, prepare: Callable[[], S
     The saved bytes stay until `forget`, which the caller calls when what follows from the receipt is saved.
 
     Raises:
-        ContractRejected: it reverted; nothing stays saved, and the act may be repeated with other arguments.
+        ContractRejected: it reverted, or failed for a reason that cannot be read; nothing stays saved, and the act may
+            be repeated with other arguments.
         UnsettledError: no receipt came in time; the bytes stay saved.
     """
     saved = state.get("outbox", {}).get(name)
@@ -33,6 +40,7 @@ def send_once(chain: Chain, state: StateFile, name: str, prepare: Callable[[], S
             forget(state, name)  # another transaction took the nonce: this one can never be mined
     transaction = prepare()
     state.put(outbox={**state.get("outbox", {}), name: transaction.raw.hex()})
+    checkpoint(f"saved {name}")
     return _deliver(chain, state, name, transaction)
 
 
@@ -57,15 +65,67 @@ def settle_saved(chain: Chain, state: StateFile, prefix: str) -> list[tuple[str,
 
 def forget(state: StateFile, name: str) -> None:
     """Drop the transaction saved under a name."""
-    outbox = dict(state.get("outbox", {}))
-    if outbox.pop(name, None) is not None:
-        state.put(outbox=outbox)
+    if name in state.get("outbox", {}):
+        _keep(state, lambda each: each != name)
+
+
+def forget_under(state: StateFile, prefix: str) -> None:
+    """Drop every transaction whose name begins so."""
+    if any(name.startswith(prefix) for name in state.get("outbox", {})):
+        _keep(state, lambda name: not name.startswith(prefix))
+
+
+def _keep(state: StateFile, wanted: Callable[[str], bool]) -> None:
+    kept = {name: raw for name, raw in state.get("outbox", {}).items() if wanted(name)}
+    outbid = state.get("outbid", {})
+    if outbid:
+        state.put(outbox=kept, outbid={name: raws for name, raws in outbid.items() if name in kept})
+    else:
+        state.put(outbox=kept)
 
 
 def _deliver(chain: Chain, state: StateFile, name: str, transaction: SignedTransaction) -> Receipt:
     try:
         chain.broadcast(transaction)
-        return chain.wait(transaction)
+        checkpoint(f"sent {name}")
+        try:
+            return chain.wait(transaction)
+        except ReplacedError:
+            return _outbid_receipt(chain, state, name)
     except ContractRejected:
         forget(state, name)
         raise
+    except (ReplacedError, UnreachableError):
+        raise
+    except LedgerError:  # no receipt in time, or the node takes it no more
+        _outbid(chain, state)
+        raise
+
+
+def _outbid_receipt(chain: Chain, state: StateFile, name: str) -> Receipt:
+    """The receipt of an earlier transaction of the same nonce that was outbid, and mined nevertheless.
+
+    Raises:
+        ReplacedError: there is none.
+    """
+    for raw in state.get("outbid", {}).get(name, []):
+        try:
+            return chain.wait(read_signed(bytes.fromhex(raw)))
+        except ReplacedError:
+            continue
+    raise ReplacedError(f"another transaction of the account took the nonce of {name}")
+
+
+def _outbid(chain: Chain, state: StateFile) -> None:
+    """Offer more for every saved transaction that nobody mines at the fees of now: each of them holds up all later ones
+    of its account, also when its own act is not due any more."""
+    for name, raw in sorted(state.get("outbox", {}).items()):
+        with contextlib.suppress(LedgerError):  # what cannot be done now is done after the next failure
+            better = chain.outbid(read_signed(bytes.fromhex(raw)))
+            if better is None:
+                continue
+            outbid = dict(state.get("outbid", {}))
+            outbid[name] = [raw, *outbid.get(name, [])]
+            state.put(outbox={**state.get("outbox", {}), name: better.raw.hex()}, outbid=outbid)
+            checkpoint(f"outbid {name}")
+            chain.broadcast(better)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedproof import _core
-from fedproof.learning.fixed import TrainingSpec
+from fedproof.learning.cost import UPDATE_BLINDING
+from fedproof.learning.plan import TrainingPlan
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.proving.keys import Keys
-from fedproof.statements.layout import DatasetLayout
+from fedproof.statements.labels import BINARY, LabelKind
+from fedproof.statements.layout import DatasetLayout, srs_size
 from fedproof.storage import BlobStore
 
 TIER_TRAINING = 3
@@ -20,7 +23,8 @@ class ListingKit:
 
     Attributes:
         class_id: of the class in the registry; rows, columns: its shape.
-        keys: of the listing statement of this shape.
+        keys: of the listing statement of this shape and label kind.
+        kind: what the labels of the class's datasets are.
     """
 
     market: Marketplace
@@ -30,6 +34,7 @@ class ListingKit:
     class_id: int
     rows: int
     columns: int
+    kind: LabelKind = BINARY
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Deployment:
     """A marketplace with one capacity class, and where its blobs are.
 
     Attributes:
-        spec: the class and how its tasks train.
+        plan: the class, and what its tasks train and how.
         class_id: of the capacity class in the registry.
         keys: by statement: `eligibility`, `listing`, `training`, `aggregation`, `spend`.
     """
@@ -45,19 +50,34 @@ class Deployment:
     market: Marketplace
     store: BlobStore
     srs: _core.Srs
-    spec: TrainingSpec
+    plan: TrainingPlan
     class_id: int
-    keys: dict[str, Keys]
+    keys: Mapping[str, Keys]
 
     @property
     def layout(self) -> DatasetLayout:
         """Layout of the class's datasets."""
-        return DatasetLayout(self.spec.rows, self.spec.columns)
+        return DatasetLayout(self.plan.rows, self.plan.columns)
 
     @property
     def listing(self) -> ListingKit:
         """What a provider needs of it."""
-        spec = self.spec
+        plan, kind = self.plan, LabelKind.of(self.plan.model)
         return ListingKit(
-            self.market, self.store, self.srs, self.keys["listing"], self.class_id, spec.rows, spec.columns
+            self.market, self.store, self.srs, self.keys["listing"], self.class_id, plan.rows, plan.columns, kind
         )
+
+    @property
+    def update_size(self) -> int:
+        """Length of an update's vector."""
+        return update_size(self.plan)
+
+
+def update_size(plan: TrainingPlan) -> int:
+    """Length of an update's vector: all positions of the weights, the gaps between them, and the blinding."""
+    return plan.offset(plan.depth) + UPDATE_BLINDING
+
+
+def powers_size(plan: TrainingPlan) -> int:
+    """Powers of tau that tasks of a plan need: for a masked dataset, and for an update."""
+    return max(srs_size(plan.rows, plan.columns, plan.mask_count), update_size(plan))

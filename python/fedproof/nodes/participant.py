@@ -15,35 +15,45 @@ from typing import Any
 import numpy as np
 
 from fedproof import _core
-from fedproof.errors import SealingError, StateError
-from fedproof.learning import sgd
-from fedproof.learning.model import GlobalModel, TaskDescription
+from fedproof.errors import SealingError, StateError, StorageError
+from fedproof.learning import exact
+from fedproof.learning.comparison import strains
+from fedproof.learning.model import GlobalModel
 from fedproof.ledger import Account, Receipt, SignedTransaction
+from fedproof.ledger.anchor import NO_ANCHOR
 from fedproof.ledger.federation import Federation, TaskInfo, Update
+from fedproof.nodes.checkpoints import checkpoint
 from fedproof.nodes.holder import OpenedDataset
-from fedproof.nodes.loop import checkpoint
-from fedproof.nodes.outbox import forget, send_once
+from fedproof.nodes.models import check_class, check_model, described
+from fedproof.nodes.outbox import forget, forget_under, send_once
 from fedproof.nodes.params import Deployment
+from fedproof.nodes.ready import Ready, ReadyUpdates
 from fedproof.nodes.sent import SentShares
 from fedproof.nodes.state import StateFile
+from fedproof.nodes.submissions import submissions, submitted, trained_elsewhere
 from fedproof.proving.linked import check_linked, prove_linked
 from fedproof.proving.r1cs import FrArray
 from fedproof.proving.transcript import Challenges, training_challenges, training_pre
 from fedproof.sealing import seal
 from fedproof.sharing import Sharing, info_for_share, split
 from fedproof.statements.layout import UPDATE_BLINDING
-from fedproof.statements.training import TrainingStatement, TrainingWitness
-from fedproof.statements.vectors import dataset_vector, update_vector, weight_vector
-from fedproof.storage import BlobStore
+from fedproof.statements.models.statement import ModelStatement, ModelWitness
+from fedproof.statements.models.vectors import model_update_vector, model_vector
+from fedproof.statements.vectors import dataset_vector
+from fedproof.storage import BlobStore, content_id
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """A submission and what it took: seconds of training, sharing and sealing, and proving."""
+    """A submission and what it took: seconds of training, sharing and sealing, and proving.
+
+    `advice`: a line for each thing that this node's owner should rescale; of its private records, so for its eyes only.
+    """
 
     update: Update
     receipt: Receipt
     seconds: dict[str, float]
+    advice: tuple[str, ...] = ()
 
 
 def put_shares(store: BlobStore, sealed: list[bytes]) -> bytes:
@@ -52,17 +62,30 @@ def put_shares(store: BlobStore, sealed: list[bytes]) -> bytes:
 
 
 class Participant:
-    """Trains on one granted dataset in one task."""
+    """Trains on one granted dataset in one task.
+
+    Args:
+        seen: the federation at a depth. What follows from a round that failed must not come back with a fork.
+    """
 
     def __init__(
-        self, deployment: Deployment, federation: Federation, account: Account, state: StateFile, opened: OpenedDataset
+        self,
+        deployment: Deployment,
+        federation: Federation,
+        account: Account,
+        state: StateFile,
+        opened: OpenedDataset,
+        seen: Federation | None = None,
     ) -> None:
         self.deployment = deployment
         self.federation = federation
         self.account = account
         self.state = state
         self.opened = opened
+        self._seen = seen or federation
         self.sent = SentShares(state.folder / "sent")
+        self.ready = ReadyUpdates(state)
+        self._advice: tuple[str, ...] = ()
 
     def check_task(self, task: TaskInfo) -> None:
         """Refuse a task that is not what its description says, before anything is signed or published.
@@ -71,15 +94,23 @@ class Participant:
             StateError: keys, scales, start or thresholds are not those that this node would train under.
         """
         d, params = self.deployment, task.params
-        description = TaskDescription.decode(d.store.get(params.description.hex()))
-        start = GlobalModel.decode(d.store.get(description.start))
+        description = described(d, task)
         for name, address in (("training", params.training_key), ("aggregation", params.aggregation_key)):
             if d.market.verifying_key(address) != d.keys[name].verifying:
                 raise StateError(f"task {task.task_id}: its {name} key is not the one of this node's circuit")
-        if description.spec != d.spec or params.mask_count != d.spec.mask_count:
-            raise StateError(f"task {task.task_id}: its description names another capacity class or other scales")
-        if d.srs.commit(weight_vector(start.weights)) != params.model:
-            raise StateError(f"task {task.task_id}: the start model is not the one that the chain committed to")
+        if description.plan != d.plan or params.mask_count != d.plan.mask_count:
+            raise StateError(f"task {task.task_id}: its description names another model, capacity class or scales")
+        if params.spec_digest != d.plan.digest():
+            raise StateError(f"task {task.task_id}: the chain binds another training plan than its description names")
+        check_class(d, task)
+        if d.market.dataset(self.opened.dataset_id).schema.hex() != description.schema:
+            raise StateError(
+                f"task {task.task_id}: dataset {self.opened.dataset_id} was listed under another schema than the task's"
+            )
+        try:
+            check_model(d, description.start, params.model)
+        except StorageError as error:
+            raise StateError(f"task {task.task_id}: its start model cannot be used: {error}") from None
         if params.min_updates < 2 or len(task.workers) < 2 * params.threshold + 1:
             raise StateError(f"task {task.task_id}: its minimum or its committee would not hide an update")
 
@@ -89,11 +120,15 @@ class Participant:
         d = self.deployment
         known: dict[str, Any] = dict(self.state.get("enrolments", {}))
         if str(task.task_id) not in known:
-            fresh = _core.fr_random(d.spec.mask_count)
-            known[str(task.task_id)] = {"masks": _core.fr_to_bytes(fresh).hex(), "spent": 0}
+            fresh = _core.fr_random(d.plan.mask_count)
+            known[str(task.task_id)] = {
+                "masks": _core.fr_to_bytes(fresh).hex(),
+                "spent": 0,
+                "terms": task.terms.hex(),
+            }
             self.state.put(enrolments=known)
         masks = self._masks(task.task_id)
-        masked = _core.g1_add(self.opened.commitment, d.srs.commit(masks, d.layout.masks))
+        masked = self._masked(masks)
 
         def prepare() -> SignedTransaction:
             self.federation.allow(self.account, task.params.enrol_bond)
@@ -102,58 +137,115 @@ class Participant:
             )
             return self.federation.chain.prepare(call, self.account)
 
-        return send_once(self.federation.chain, self.state, f"enrol/{task.task_id}", prepare)
+        # of this version of this dataset: what another fork was to enrol may not be free, granted, or the last one now
+        name = f"enrol/{task.task_id}/{self.opened.dataset_id}/{self.opened.commitment.hex()[:16]}"
+        return send_once(self.federation.chain, self.state, name, prepare)
+
+    def _masked(self, masks: FrArray) -> bytes:
+        """C_X' = C_X + Com(m)."""
+        return _core.g1_add(self.opened.commitment, self.deployment.srs.commit(masks, self.deployment.layout.masks))
 
     def _masks(self, task: int) -> FrArray:
         return _core.fr_from_bytes(bytes.fromhex(self.state.get("enrolments")[str(task)]["masks"]))
 
-    def _reserve(self, task: TaskInfo, round_number: int) -> None:
-        """Spend a mask and bind the model to this round, durably, before anything is published.
+    def _agreed(self, task: TaskInfo) -> dict[str, Any]:
+        """What is saved of an enrolment, once it is sure that the task has the terms of then.
 
         Raises:
-            StateError: no mask is left, or this model was trained in another round that may still be finished.
+            StateError: nothing is saved, or the task has other terms now.
         """
-        enrolments: dict[str, Any] = dict(self.state.get("enrolments", {}))
-        mine = dict(enrolments.get(str(task.task_id), {}))
+        mine = dict(self.state.get("enrolments", {}).get(str(task.task_id), {}))
         if not mine:
             raise StateError(f"this state has no enrolment in task {task.task_id}; a restored backup may be too old")
-        published = self._published(task)
+        if mine.get("terms", task.terms.hex()) != task.terms.hex():
+            raise StateError(f"task {task.task_id} had other terms when this node enrolled: its chain node lies")
+        return mine
+
+    def _check_backup(self, task: TaskInfo, mine: dict[str, Any]) -> None:
+        published = len(submissions(self.federation, self.account.address, task))
         if published > mine["spent"]:
             raise StateError(
                 f"the chain has {published} submissions of this enrolment, the saved state {mine['spent']}: it was "
                 "restored from an old backup and would repeat a mask; enrol in a new task"
             )
-        if mine["spent"] + 1 >= self.deployment.spec.mask_count:
+
+    def _enrolment(self, task: TaskInfo) -> dict[str, Any]:
+        """What is saved of an enrolment, once it is sure that there is a mask left.
+
+        Raises:
+            StateError: nothing is, or too little, or the task has other terms now.
+        """
+        mine = self._agreed(task)
+        self._check_backup(task, mine)
+        if mine["spent"] + 1 >= self.deployment.plan.mask_count:
             raise StateError(f"task {task.task_id}: all masks of this enrolment are spent; enrol in a new task")
+        return mine
+
+    def _reserve(self, task: TaskInfo, round_number: int) -> None:
+        """Bind the model to this round, durably, before anything is published.
+
+        Raises:
+            StateError: no mask is left, or this model was trained in another round that may still be finished.
+        """
+        self._enrolment(task)
         trained: dict[str, list[int]] = dict(self.state.get("trained", {}))
         before = trained.get(task.model.hex())
         # In the same round another attempt is one more mask and fresh shares of the same update, if the last did not
-        # get in: it was not sent, for what is sent is saved, or it was rejected, and then no worker sums its shares.
+        # get in: it was not finished, for that is saved, or it was rejected, and then no worker sums its shares.
         again = before == [task.task_id, round_number] and not self._is_in(task, round_number)
-        if before is not None and not again and not self.federation.round_failed(*before):
+        if before is not None and not again and not self._seen.round_failed(*before):
             raise StateError(
                 f"this model was trained on in task {before[0]}, round {before[1]}: two sums over one model whose "
                 "members differ would show the update"
             )
-        mine["spent"] += 1
-        enrolments[str(task.task_id)] = mine
+        known = {(place[0], place[1]) for place in trained.values()}
+        unknown = trained_elsewhere(self.federation, self._seen, self.account.address, task, round_number, known)
+        if unknown is not None:
+            raise StateError(
+                f"the chain has an update of this account over this model in task {unknown[0]}, round {unknown[1]}, of "
+                "which the saved state knows nothing: it was restored from an old backup; two sums over one model "
+                "whose members differ would show the update"
+            )
         trained[task.model.hex()] = [task.task_id, round_number]
-        self.state.put(enrolments=enrolments, trained=trained)
+        self.state.put(trained=trained)
+
+    def _spend_mask(self, task: TaskInfo, round_number: int, update: Update, seconds: dict[str, float]) -> None:
+        """Count the mask that the y of a proof spends, and keep the update, in one write before it leaves this node."""
+        mine = self._enrolment(task)
+        mine["spent"] += 1
+        self.state.put(
+            enrolments={**self.state.get("enrolments", {}), str(task.task_id): mine},
+            ready=self.ready.with_one(task, round_number, update, seconds),
+        )
+
+    def _made_before(self, task: TaskInfo, round_number: int) -> Ready | None:
+        """The update whose mask is spent and which did not get in; what is no longer of use is forgotten.
+
+        Raises:
+            StateError: the state is an old backup, or the task has other terms now.
+        """
+        self._check_backup(task, self._agreed(task))
+        masked = self._masked(self._masks(task.task_id))
+        found = self.ready.find(task, round_number, self.account.address, masked)
+        bound = dict(self.state.get("trained", {})).get(task.model.hex()) == [task.task_id, round_number]
+        before = submitted(self.federation, self.account.address, task, round_number)
+        if found is not None and bound and found[0].update not in before:
+            return found
+        self.ready.drop(task, round_number)
+        return None
 
     def _is_in(self, task: TaskInfo, round_number: int) -> bool:
         updates = self.federation.updates(task.task_id, round_number)
         return any(update.participant == self.account.address for update in updates)
 
-    def _published(self, task: TaskInfo) -> int:
-        """Submissions of this participant in a task, as the chain has them."""
-        where = {"task": task.task_id, "participant": self.account.address}
-        contract = self.federation.contract
-        return len(self.federation.chain.events(contract, "UpdateSubmitted", task.opened_block, argument_filters=where))
-
-    def train(self, task: TaskInfo, round_number: int, model: GlobalModel) -> Submitted:
+    def train(self, task: TaskInfo, round_number: int, model: GlobalModel, anchor: int = NO_ANCHOR) -> Submitted:
         """Train on the model of this round, and submit the update, shared, sealed and proven.
 
-        After an interruption it sends what it had saved, and else makes the update anew.
+        After an interruption it sends what it had saved. An update is made once, however often sending it fails: each
+        proof spends a mask.
+
+        Args:
+            anchor: a block of the branch on which the round has this model; elsewhere the update is refused.
 
         Raises:
             StateError: the saved state forbids it.
@@ -161,19 +253,27 @@ class Participant:
             ProofError: the proof that was made does not verify: the proving key is bad. Nothing was sent.
             ContractRejected: the chain refused the submission.
         """
-        chain, name = self.federation.chain, f"submit/{task.task_id}/{round_number}"
-        made: list[tuple[Update, dict[str, float]]] = []
+        chain = self.federation.chain
+        # of this model: in another fork the round may have trained on another one, and its update would be rejected
+        name = f"submit/{task.task_id}/{round_number}/{task.model.hex()[:16]}"
+        made: list[Ready] = []
 
         def prepare() -> SignedTransaction:
-            made.append(self._make(task, round_number, model))
-            checkpoint("made")
-            return chain.prepare(self.federation.submit_update_call(task, made[0][0]), self.account)
+            ready = self._made_before(task, round_number)
+            if ready is None:
+                ready = self._make(task, round_number, model)
+                checkpoint("made")
+                self._spend_mask(task, round_number, *ready)  # what no store or key takes spends none
+                checkpoint("spent")
+            made[:] = [ready]
+            return chain.prepare(self.federation.submit_update_call(task, ready[0], anchor), self.account)
 
         receipt = send_once(chain, self.state, name, prepare)
+        self.ready.drop(task, round_number)
         self.sent.drop_before(task.task_id, round_number)
-        forget(self.state, f"submit/{task.task_id}/{round_number - 1}")
+        forget_under(self.state, f"submit/{task.task_id}/{round_number - 1}/")
         if made:
-            return Submitted(made[0][0], receipt, made[0][1])
+            return Submitted(made[0][0], receipt, made[0][1], self._advice)
         updates = self.federation.updates(task.task_id, round_number)
         update = next((each for each in updates if each.participant == self.account.address), None)
         if update is None:
@@ -181,20 +281,75 @@ class Participant:
             raise StateError(f"the update of round {round_number} of task {task.task_id} was rejected")
         return Submitted(update, receipt, {})
 
-    def _make(self, task: TaskInfo, round_number: int, model: GlobalModel) -> tuple[Update, dict[str, float]]:
+    def republish(self, task: TaskInfo, round_number: int, index: int) -> None:
+        """Put the sealed share of worker `index` (from 1) into the store once more, with the index blob.
+
+        Never a share in the clear: that an honest worker cannot fetch says nothing of the others, and its share would
+        be the (t + 1)-th (protocol, section 6).
+
+        Raises:
+            StateError: what was sealed is not here.
+        """
+        sealed = [self.sent.sealed(task.task_id, round_number, j) for j in range(1, len(task.workers) + 1)]
+        wanted = sealed[index - 1]
+        if wanted is None:
+            raise StateError(f"the sealed shares of round {round_number} of task {task.task_id} are lost")
+        self.deployment.store.put(wanted)
+        if all(each is not None for each in sealed):
+            put_shares(self.deployment.store, [each for each in sealed if each is not None])
+
+    def revealed_id(self, task: TaskInfo, round_number: int, index: int) -> bytes:
+        """The content id, 32 bytes, of what `reveal` would publish; nothing leaves this node. Errors as there."""
+        return bytes.fromhex(content_id(self._share_to_reveal(task, round_number, index)))
+
+    def reveal(self, task: TaskInfo, round_number: int, index: int) -> bytes:
+        """Publish the share of worker `index` (from 1) in the clear; returns its content id, 32 bytes.
+
+        Of one round at most t shares, whatever the chain says: t + 1 of them are the update.
+
+        Raises:
+            StateError: t others are published already, the share is not here, or the task has other terms now.
+        """
+        share = self._share_to_reveal(task, round_number, index)
+        key = f"{task.task_id}/{round_number}"
+        revealed: dict[str, list[int]] = dict(self.state.get("revealed", {}))
+        if index not in revealed.get(key, []):
+            self.state.put(revealed={**revealed, key: [*revealed.get(key, []), index]})
+        return bytes.fromhex(self.deployment.store.put(share))
+
+    def _share_to_reveal(self, task: TaskInfo, round_number: int, index: int) -> bytes:
+        self._agreed(task)  # t is one of them
+        share = self.sent.share(task.task_id, round_number, index)
+        if share is None:
+            raise StateError(f"the share of worker {index} in round {round_number} of task {task.task_id} is lost")
+        others = [
+            each for each in self.state.get("revealed", {}).get(f"{task.task_id}/{round_number}", []) if each != index
+        ]
+        if len(others) >= task.threshold:
+            raise StateError(
+                f"{len(others)} shares of round {round_number} of task {task.task_id} are published: one more would "
+                "show the update"
+            )
+        return share
+
+    def _make(self, task: TaskInfo, round_number: int, model: GlobalModel) -> Ready:
         d, keys = self.deployment, self.deployment.keys["training"]
-        weights = weight_vector(model.weights)
+        if not model.fits(d.plan):
+            raise SealingError(f"task {task.task_id}: the model is of another shape or scale than the plan's")
+        weights = model_vector(d.plan, model.layers)
         if d.srs.commit(weights) != task.model:
             raise SealingError(f"task {task.task_id}: the model blob is not the one that the chain committed to")
         self._reserve(task, round_number)
+        checkpoint("reserved")
         seconds = {}
         started = time.perf_counter()
-        trace = sgd.train(d.spec, self.opened.features, self.opened.mask, self.opened.labels, model.weights)
+        trace = exact.train(d.plan, self.opened.features, self.opened.mask, self.opened.labels, model.layers)
         seconds["train"] = time.perf_counter() - started
+        self._advice = strains(trace)
 
         started = time.perf_counter()
         blinding = _core.fr_random(UPDATE_BLINDING)
-        vector = update_vector(trace.update, blinding)
+        vector = model_update_vector(d.plan, trace.update, blinding)
         commitment = d.srs.commit(vector)
         sharing = split(vector, task.threshold, len(task.workers), d.srs)
         seconds["share"] = time.perf_counter() - started
@@ -223,6 +378,7 @@ class Participant:
             begun = time.perf_counter()
             sealed = seal_shares(sharing, [w.hpke_key for w in task.workers], pre)
             self.sent.keep(task.task_id, round_number, sealed, [share.encode() for share in sharing.shares])
+            checkpoint("kept shares")
             sealed_digest.append(put_shares(d.store, sealed))
             seconds["share"] += time.perf_counter() - begun
             return training_challenges(pre, sealed_digest[0])
@@ -230,8 +386,8 @@ class Participant:
         started = time.perf_counter()
         proof = prove_linked(
             keys,
-            TrainingStatement(d.spec),
-            TrainingWitness(self.opened.features, self.opened.mask, self.opened.labels, masks, trace, blinding),
+            ModelStatement(d.plan),
+            ModelWitness(trace, masks, blinding),
             d.srs,
             [dataset, weights, vector],
             challenge,

@@ -16,10 +16,12 @@ from typing import Any
 
 from fedproof import _core
 from fedproof.data import Records
-from fedproof.errors import ContractRejected, InputError, SealingError, StateError
+from fedproof.errors import InputError, LedgerError, SealingError, StateError
 from fedproof.learning import sgd
 from fedproof.ledger import Account, SignedTransaction
+from fedproof.ledger.http import UnreachableError
 from fedproof.ledger.market_types import TIERS, BlockAdded, DatasetMinted, KeyDelivered, Terms
+from fedproof.ledger.marketplace import Marketplace
 from fedproof.nodes.offering import Block, Offering
 from fedproof.nodes.outbox import forget, send_once
 from fedproof.nodes.params import TIER_TRAINING, ListingKit
@@ -55,10 +57,15 @@ class Answers:
 
 
 class Provider:
-    """Owns raw records of one dataset. They leave this node only sealed under a tier key."""
+    """Owns raw records of one dataset. They leave this node only sealed under a tier key.
 
-    def __init__(self, kit: ListingKit, account: Account, state: StateFile) -> None:
+    Args:
+        seen: the marketplace at a depth. A grant is answered once it is there: a key cannot be taken back.
+    """
+
+    def __init__(self, kit: ListingKit, account: Account, state: StateFile, seen: Marketplace | None = None) -> None:
         self.kit = kit
+        self._seen = seen or kit.market
         self.account = account
         self.state = state
 
@@ -234,7 +241,7 @@ class Provider:
         features, mask, labels = sgd.pad_to(kit.rows, kit.columns, *block)
         return prove_linked(
             kit.keys,
-            ListingStatement(kit.rows, kit.columns),
+            ListingStatement(kit.rows, kit.columns, kit.kind),
             ListingWitness(features, mask, labels, blinding),
             kit.srs,
             [dataset_vector(features, mask, labels, blinding)],
@@ -310,13 +317,14 @@ class Provider:
 
         What the chain says was delivered is not sent again, so that a crash between event and answer loses nothing
         and doubles nothing. A grant that ended unanswered is passed over, and one that cannot be answered (its key is
-        no key, it ends this second) does not keep the others waiting.
+        no key, it ends this second, its transaction gets no receipt) does not keep the others waiting.
 
         Args:
             again: grantees who get theirs once more, as when an earlier owner delivered what does not open.
 
         Raises:
             StateError: the keys of the present version are not in this folder.
+            UnreachableError: the chain does not answer anything: no other grant would fare better.
         """
         out = Answers([], [])
         market, dataset = self.kit.market, self.dataset
@@ -336,7 +344,7 @@ class Provider:
             (event.grantee, event.tier) for event in market.deliveries(datasetId=dataset) if event.version == version
         )
         now = market.chain.timestamp()
-        latest = {(grant.grantee, grant.tier): grant for grant in market.grants(datasetId=dataset)}
+        latest = {(grant.grantee, grant.tier): grant for grant in self._seen.grants(datasetId=dataset)}
         for (grantee, tier), grant in latest.items():
             if (before[grantee, tier] and grantee not in again) or grant.expiry <= now:
                 continue
@@ -344,7 +352,9 @@ class Provider:
             try:
                 sealed = seal_tier_key_to(grant.hpke_key, key, context)
                 out.delivered.append(self._deliver(context, grantee, sealed, before[grantee, tier]))
-            except (SealingError, ContractRejected) as error:
+            except (SealingError, LedgerError) as error:
+                if isinstance(error, UnreachableError):
+                    market.chain.block_number()  # raises where nothing answers: no other grant would fare better
                 out.refused.append(f"dataset {dataset}, tier {tier}, grantee {grantee}: {error}")
         return out
 

@@ -47,6 +47,11 @@ class SentShares:
             if int(folder.name.split("-")[1]) < round_number:
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def drop(self, task: int) -> None:
+        """Forget all rounds of a task."""
+        for folder in self._folder.glob(f"{task}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _of(self, task: int, round_number: int) -> Path:
         return self._folder / f"{task}-{round_number}"
 

@@ -15,7 +15,13 @@ from fedproof.storage.folders import is_file_name
 
 _HEX: Final = re.compile("(?:[0-9a-f]{2})*")
 _DATASET: Final = re.compile("[0-9]{1,78}")
+_ROUND: Final = re.compile("[0-9]{1,78}/[0-9]{1,78}")
 _SECRET: Final = re.compile("0x[0-9a-f]{1,64}")
+
+UPDATE_BYTES: Final = {
+    "model": 64, "masked_dataset": 64, "update": 64, "sealed_digest": 32, "proof": 256, "d": 64, "q": 64, "y": 32,
+}  # fmt: skip
+"""Lengths of what is saved of an update that waits to be sent."""
 
 
 def first_damaged(data: dict[str, Any]) -> str | None:
@@ -37,6 +43,10 @@ def _key_pair(value: Any) -> bool:
 
 def _outbox(value: Any) -> bool:
     return _mapping(value, _transaction)
+
+
+def _outbid(value: Any) -> bool:
+    return _mapping(value, lambda each: isinstance(each, list) and all(map(_transaction, each)))
 
 
 def _transaction(value: Any) -> bool:
@@ -93,6 +103,26 @@ def _mapping(value: Any, fits: Callable[[Any], bool]) -> bool:
     return isinstance(value, dict) and all(map(fits, value.values()))
 
 
+def _ready(value: Any) -> bool:
+    return _mapping(value, _update) and all(map(_ROUND.fullmatch, value))
+
+
+def _update(value: Any) -> bool:
+    if not isinstance(value, dict) or type(value.get("rows")) is not int:
+        return False
+    if not _mapping(value.get("seconds"), lambda each: isinstance(each, int | float)):
+        return False
+    shares = value.get("share_commitments")
+    if not isinstance(shares, list) or not all(_is_sized(each, 64) for each in shares):
+        return False
+    whole = all(_is_sized(value.get(name), length) for name, length in UPDATE_BYTES.items())
+    return whole and int(value["y"], 16) < _core.MODULUS
+
+
+def _is_sized(value: Any, length: int) -> bool:
+    return _hex(value) and len(value) == 2 * length
+
+
 def _number(value: Any) -> bool:
     return type(value) is int and 0 < value < 1 << 256
 
@@ -102,11 +132,15 @@ _SHAPES: Final[dict[str, Callable[[Any], bool]]] = {
     "note_key": _key_pair,
     "hpke": _key_pair,
     "outbox": _outbox,
+    "outbid": _outbid,
     "datasets": _datasets,
     "versions": _versions,
     "taken": _number,
     "escrows": _objects,
     "enrolments": _objects,
+    "openings": _objects,
     "trained": _lists,
+    "revealed": _lists,
+    "ready": _ready,
     "served": _lists,
 }

@@ -7,7 +7,6 @@ comes after. A crash between the two wastes a number and never repeats one (prot
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from fedproof.errors import StateError
+from fedproof.nodes.locks import take_lock
 from fedproof.nodes.shapes import first_damaged
 from fedproof.storage.folders import open_plain
 
@@ -44,7 +44,7 @@ class StateFile:
         except OSError as error:
             raise StateError(f"state folder {folder}: {error.strerror}") from None
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take_lock(self._lock)
         except OSError:
             os.close(self._lock)
             raise StateError(f"state folder {folder} is in use by another process; stop it first") from None

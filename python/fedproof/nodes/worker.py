@@ -6,18 +6,23 @@ A worker releases an output only after the set is frozen and it has itself verif
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fedproof import _core
-from fedproof.errors import ProofError, SharingError, StateError
+from fedproof.errors import InputError, ProofError, SharingError, StateError
 from fedproof.learning.model import GlobalModel
 from fedproof.ledger import Account, Receipt
 from fedproof.ledger.federation import Aggregate, Federation, TaskInfo, Update
+from fedproof.nodes.models import check_class, made_by
 from fedproof.nodes.params import Deployment
+from fedproof.nodes.sealed import MAX_INDEX_BYTES as MAX_INDEX_BYTES  # auditors know it from here
+from fedproof.nodes.sealed import copy_for, sealed_bytes
+from fedproof.nodes.sealed import sealed_share as sealed_share
 from fedproof.nodes.state import StateFile
+from fedproof.nodes.sums import placed, weight_sums
 from fedproof.proving.keys import VerifyingKey
 from fedproof.proving.linked import check_linked, prove_linked
 from fedproof.proving.transcript import (
@@ -41,12 +46,7 @@ from fedproof.sharing import (
     weighted_sum,
 )
 from fedproof.statements.aggregation import AggregationStatement, AggregationWitness, divide
-from fedproof.statements.layout import WeightLayout
-from fedproof.statements.vectors import weight_vector
-from fedproof.storage import BlobStore
-
-MAX_INDEX_BYTES = 32 * 64
-"""Of the content ids of a committee's blobs: it has at most 64 members."""
+from fedproof.statements.models.vectors import model_vector
 
 
 def update_pre(
@@ -66,32 +66,6 @@ def update_pre(
         d=update.proof.d,
         share_commitments=update.share_commitments,
     )
-
-
-def sealed_share(store: BlobStore, update: Update, index: int, members: int) -> bytes:
-    """The sealed share of worker `index` (from 1), by the index blob that the chain names.
-
-    Raises:
-        StorageError: a blob is missing or is not what its id says.
-        SharingError: the index blob has not one id for each worker.
-    """
-    try:
-        return copy_for(store, update.sealed_digest, index, members)
-    except SharingError as error:
-        raise SharingError(f"{update.participant}: {error}") from None
-
-
-def copy_for(store: BlobStore, index_id: bytes, index: int, members: int) -> bytes:
-    """The blob of worker `index` (from 1) by an index blob with the content ids of all.
-
-    Raises:
-        StorageError: a blob is missing or is not what its id says.
-        SharingError: the index blob has not one id for each worker.
-    """
-    ids = store.get(index_id.hex(), limit=MAX_INDEX_BYTES)
-    if len(ids) != 32 * members:
-        raise SharingError(f"an index of sealed blobs has {len(ids)} bytes for {members} workers")
-    return store.get(ids[32 * (index - 1) : 32 * index].hex())
 
 
 def check_aggregate(
@@ -145,19 +119,33 @@ class Sum:
 class Worker:
     """Member `index` (from 1) of a committee."""
 
-    def __init__(self, deployment: Deployment, federation: Federation, account: Account, state: StateFile) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        federation: Federation,
+        account: Account,
+        state: StateFile,
+        hpke: KeyPair | None = None,
+    ) -> None:
         self.deployment = deployment
         self.federation = federation
         self.account = account
         self.state = state
-        if state.get("hpke") is None:
-            state.put(hpke=KeyPair.generate().private.hex())
-        self._hpke = KeyPair.from_private_bytes(bytes.fromhex(state.get("hpke")))
+        if hpke is None:  # keys that live with the state
+            if state.get("hpke") is None:
+                state.put(hpke=KeyPair.generate().private.hex())
+            hpke = KeyPair.from_private_bytes(bytes.fromhex(state.get("hpke")))
+        self._hpke = hpke
 
     @property
     def hpke_public(self) -> bytes:
         """The HPKE key that shares are sealed to; registered with the task."""
         return self._hpke.public
+
+    @property
+    def sealed_bytes(self) -> int:
+        """The most that a sealed share or output of this deployment's models can have."""
+        return sealed_bytes(self.deployment.update_size)
 
     def index_in(self, task: TaskInfo) -> int:
         """This worker's place in the committee, from 1.
@@ -171,6 +159,10 @@ class Worker:
                     raise StateError(f"task {task.task_id} registered another HPKE key for {self.account.name}")
                 return place
         raise StateError(f"{self.account.name} is not in the committee of task {task.task_id}")
+
+    def check_class(self, task: TaskInfo) -> None:
+        """Refuse a task whose datasets may have labels that its model is not trained on; StateError."""
+        check_class(self.deployment, task)
 
     def check_update(self, task: TaskInfo, round_number: int, update: Update) -> None:
         """Verify an update's training proof against its transcript.
@@ -201,12 +193,19 @@ class Worker:
         index = self.index_in(task)
         return seal(leader_key, output.encode(), info_for_output(self.round_tag(task, round_number), index))
 
-    def publish_output(self, task: TaskInfo, round_number: int, updates: Sequence[Update]) -> bytes:
+    def publish_output(
+        self,
+        task: TaskInfo,
+        round_number: int,
+        updates: Sequence[Update],
+        answered: Mapping[str, ReceivedShare] | None = None,
+    ) -> bytes:
         """Sum this worker's shares and store the output sealed to each member, for any of them may lead.
 
-        Returns the content id of the index blob: the members' content ids in order.
+        Returns the content id of the index blob: the members' content ids in order. Arguments and errors as
+        `share_sum`.
         """
-        output = self.share_sum(task, round_number, updates).encode()
+        output = self.share_sum(task, round_number, updates, answered).encode()
         info = info_for_output(self.round_tag(task, round_number), self.index_in(task))
         store = self.deployment.store
         sealed = [store.put(seal(member.hpke_key, output, info)) for member in task.workers]
@@ -218,10 +217,21 @@ class Worker:
         Raises:
             StorageError: a blob is missing. SharingError: the index has not one id for each member.
         """
-        return copy_for(self.deployment.store, index_id, self.index_in(task), len(task.workers))
+        return copy_for(
+            self.deployment.store, index_id, self.index_in(task), len(task.workers), limit=self.sealed_bytes
+        )
 
-    def share_sum(self, task: TaskInfo, round_number: int, updates: Sequence[Update]) -> Output:
+    def share_sum(
+        self,
+        task: TaskInfo,
+        round_number: int,
+        updates: Sequence[Update],
+        answered: Mapping[str, ReceivedShare] | None = None,
+    ) -> Output:
         """Sum this worker's shares of a frozen set.
+
+        Args:
+            answered: by participant, shares that were published in answer to this worker's complaints.
 
         Raises:
             StateError: the set is not frozen, is below the minimum, or differs from the one already served for this
@@ -230,6 +240,7 @@ class Worker:
                 released.
         """
         index = self.index_in(task)
+        self.check_class(task)
         if not self.federation.is_frozen(task.task_id, round_number):
             raise StateError(f"round {round_number} of task {task.task_id} is not frozen: its set could still change")
         if len(updates) < max(2, task.min_updates):
@@ -239,21 +250,35 @@ class Worker:
         received = []
         for update in updates:
             self.check_update(task, round_number, update)
-            received.append(self._receive(task, round_number, update, index))
+            known = (answered or {}).get(update.participant)
+            received.append(known or self.receive(task, round_number, update, index))
         check_shares(received, self.deployment.srs)
         self._bind(task, round_number, updates)
         return weighted_sum([entry.share for entry in received], [update.rows for update in updates])
 
-    def _receive(self, task: TaskInfo, round_number: int, update: Update, index: int) -> ReceivedShare:
+    def receive(self, task: TaskInfo, round_number: int, update: Update, index: int) -> ReceivedShare:
+        """Fetch and open this worker's share of an update. `check_shares` says whether it is the committed one.
+
+        Raises:
+            StorageError: a blob is missing or is not what its id says.
+            SharingError, SealingError: what the digest commits to does not open.
+        """
         d = self.deployment
         circuit_id = d.keys["training"].verifying.circuit_id
         pre = update_pre(self.federation, d.market.chain.chain_id, circuit_id, task, round_number, update)
-        sealed = sealed_share(d.store, update, index, len(task.workers))
-        plain = open_sealed(self._hpke, sealed, info_for_share(pre, index))
-        share = Share.decode(plain, index=index, length=WeightLayout(d.spec.columns).update_size)
-        return ReceivedShare(
-            update.participant, share, share_commitment(update.update, update.share_commitments, index)
-        )
+        sealed = sealed_share(d.store, update, index, len(task.workers), limit=self.sealed_bytes)
+        return self.read_share(update, index, open_sealed(self._hpke, sealed, info_for_share(pre, index)))
+
+    def read_share(self, update: Update, index: int, plain: bytes) -> ReceivedShare:
+        """A worker's share of an update in its wire form, with what it must match.
+
+        Raises:
+            SharingError: it is no share of this worker.
+        """
+        length = self.deployment.update_size
+        share = Share.decode(plain, index=index, length=length)
+        commitment = share_commitment(update.update, update.share_commitments, index)
+        return ReceivedShare(update.participant, share, commitment)
 
     def _bind(self, task: TaskInfo, round_number: int, updates: Sequence[Update]) -> None:
         """Remember which set was summed over this model, before anything is released."""
@@ -261,6 +286,8 @@ class Worker:
         served: dict[str, list[object]] = dict(self.state.get("served", {}))
         before = served.get(task.model.hex())
         mine: list[object] = [task.task_id, round_number, members]
+        if before is None:
+            before = self._served_before(task, round_number, {(entry[0], entry[1]) for entry in served.values()})
         if before is not None and before != mine:
             raise StateError(
                 f"a sum over this model was served in task {before[0]}, round {before[1]}: a second one whose members "
@@ -268,6 +295,20 @@ class Worker:
             )
         served[task.model.hex()] = mine
         self.state.put(served=served)
+
+    def _served_before(
+        self, task: TaskInfo, round_number: int, known: set[tuple[object, object]]
+    ) -> list[object] | None:
+        """A sum over this model that this account posted, and of which the state says nothing: it is an old backup."""
+        for each in self.federation.committee.outputs_of(self.account.address):
+            place = (each.task_id, each.round)
+            if place in known or place == (task.task_id, round_number):
+                continue
+            other = self.federation.task_info(each.task_id)
+            made = made_by(other, each.round)
+            if (other.params.model if made is None else made.new_model) == task.model:
+                return [*place, "in a state that is lost"]
+        return None
 
     def round_tag(self, task: TaskInfo, round_number: int) -> bytes:
         words = (self.deployment.market.chain.chain_id, int(self.federation.address, 16), task.task_id, round_number)
@@ -292,28 +333,53 @@ class Worker:
         Raises:
             SharingError: an output is not what its worker's commitments say (the worker is named), or too few are good.
         """
+        outputs = [
+            self.open_output(task, round_number, updates, index, sealed)
+            for index, sealed in sorted(sealed_outputs.items())
+        ]
+        return self.combine(task, updates, model, outputs)
+
+    def open_output(
+        self, task: TaskInfo, round_number: int, updates: Sequence[Update], index: int, sealed: bytes
+    ) -> Output:
+        """Open and check the output of worker `index` (from 1).
+
+        Raises:
+            SealingError, SharingError: it is not what its worker's commitments say.
+        """
         d = self.deployment
-        length = WeightLayout(d.spec.columns).update_size
+        length = d.update_size
+        plain = open_sealed(self._hpke, sealed, info_for_output(self.round_tag(task, round_number), index))
+        output = Output.decode(plain, index=index, length=length)
         rows = [update.rows for update in updates]
-        good: list[Output] = []
-        for index, sealed in sorted(sealed_outputs.items()):
-            plain = open_sealed(self._hpke, sealed, info_for_output(self.round_tag(task, round_number), index))
-            output = Output.decode(plain, index=index, length=length)
-            check_output(output, [u.update for u in updates], [u.share_commitments for u in updates], rows, d.srs)
-            good.append(output)
-        vector = reconstruct(good, task.threshold)
+        check_output(output, [u.update for u in updates], [u.share_commitments for u in updates], rows, d.srs)
+        return output
+
+    def combine(self, task: TaskInfo, updates: Sequence[Update], model: GlobalModel, outputs: Sequence[Output]) -> Sum:
+        """Reconstruct the sum and the new model from checked outputs.
+
+        Raises:
+            SharingError: there are not more than t of them, or the sum is out of range.
+        """
+        d, count = self.deployment, sum(update.rows for update in updates)
+        vector = reconstruct(outputs, task.threshold)
+        total = weight_sums(d.plan, vector, count)
+        quotient, remainder = divide(total, count)
         try:
-            total = _core.fr_to_i64(np.ascontiguousarray(vector[: d.spec.columns]))
-        except ValueError:
-            raise SharingError("the sum is out of the range that training proofs guarantee") from None
-        quotient, remainder = divide(total, sum(rows))
-        fresh = GlobalModel(model.weights + quotient, model.weight_scale)
-        return Sum(sum(rows), total, np.ascontiguousarray(vector[d.spec.columns :]), quotient, remainder, fresh)
+            fresh = model.moved(quotient)
+        except InputError as error:
+            raise SharingError(f"the sum cannot make a model: {error}") from None
+        blinding = np.ascontiguousarray(vector[d.plan.offset(d.plan.depth) :])
+        return Sum(count, total, blinding, quotient, remainder.astype(np.int64), fresh)
+
+    def model_commitment(self, model: GlobalModel) -> bytes:
+        """What the chain has of a model, 64 bytes."""
+        return self.deployment.srs.commit(model_vector(self.deployment.plan, model.layers))
 
     def aggregate(self, task: TaskInfo, round_number: int, updates: Sequence[Update], result: Sum) -> Aggregate:
         """Make the aggregation proof of a round, as the account that will send it."""
         d, keys = self.deployment, self.deployment.keys["aggregation"]
-        new_model = d.srs.commit(weight_vector(result.model.weights))
+        new_model = self.model_commitment(result.model)
         content_id = bytes.fromhex(d.store.put(result.model.encode()))
         digests = [self.federation.update_digest(task.task_id, round_number, update) for update in updates]
 
@@ -334,11 +400,11 @@ class Worker:
                 )
             )
 
-        step = weight_vector(result.quotient)
-        rest = np.concatenate([weight_vector(result.remainder), result.blinding])
+        step = placed(d.plan, result.quotient)
+        rest = np.concatenate([placed(d.plan, result.remainder), result.blinding])
         proof = prove_linked(
             keys,
-            AggregationStatement(d.spec.columns, d.spec.update_bound),
+            AggregationStatement.of(d.plan),
             AggregationWitness(result.count, result.quotient, result.remainder, result.blinding),
             d.srs,
             [step, rest],

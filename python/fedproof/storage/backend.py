@@ -1,5 +1,6 @@
 """What a store must be able to do, and how its failures become one kind of error."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -9,6 +10,9 @@ from fedproof.errors import FedproofError, StorageError
 from fedproof.storage.content import ContentId
 
 PIECE_BYTES: Final = 1 << 20
+PATIENCE_SECONDS: Final = 60.0
+LEAST_PACE: Final = 16 << 10
+"""Bytes a second, on average, once `PATIENCE_SECONDS` are over: a store that drips would hold a node for days."""
 
 
 class Pending(Protocol):
@@ -46,17 +50,21 @@ class Backend(Protocol):
 
 
 class Sink:
-    """Where a blob is copied to: hashes what passes, and stops a store that sends more than the limit."""
+    """Where a blob is copied to: hashes what passes, and stops a store that sends more than the limit, or drips."""
 
     def __init__(self, file: BinaryIO, limit: int | None) -> None:
         self._file = file
         self._limit = limit
         self._hash = sha256()
+        self._started = time.monotonic()
         self.size = 0
 
     def write(self, data: bytes) -> int:
-        """Append; StorageError past the limit."""
+        """Append; StorageError past the limit, or when it comes too slowly."""
         self.size += len(data)
+        seconds = time.monotonic() - self._started
+        if seconds > PATIENCE_SECONDS and self.size < seconds * LEAST_PACE:
+            raise StorageError(f"only {self.size} bytes came in {seconds:.0f} s")
         if self._limit is not None and self.size > self._limit:
             raise StorageError(f"a blob is larger than the {self._limit} bytes that are expected at most")
         self._hash.update(data)
@@ -90,6 +98,8 @@ def storage_errors(what: str) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise StorageError(f"{what}: it is not there") from None
+    except TimeoutError as error:
+        raise StorageError(f"{what}: {error.strerror or 'no answer in time'}") from None
     except OSError as error:
         raise StorageError(f"{what}: {error.strerror or type(error).__name__}") from None
     except Exception as error:  # noqa: BLE001  drivers raise whatever their client libraries raise

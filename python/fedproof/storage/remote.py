@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any, Final
 
 from fedproof.storage.backend import PIECE_BYTES, Sink
@@ -51,7 +52,8 @@ class RemotePending:
         self._fs = fs
         self._root = root
         self._spool = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115  closed by `discard`
-        self._leftovers: list[str] = []
+        self._part: str | None = None
+        self._final: ContentId | None = None
 
     def write(self, data: bytes) -> None:
         """Append."""
@@ -59,23 +61,32 @@ class RemotePending:
 
     def commit(self, blob: ContentId) -> None:
         """Upload, then move."""
-        part, final = f"{self._root}/.part-{secrets.token_hex(8)}", f"{self._root}/{blob}"
-        self._leftovers = [part]
+        part = f"{self._root}/.part-{secrets.token_hex(8)}"
+        self._part = part
         self._spool.seek(0)
         with self._fs.open(part, "wb") as file:
             shutil.copyfileobj(self._spool, file, PIECE_BYTES)
-        if not self._fs.exists(final):
-            # where a move is a copy, a failing one can leave half a blob; one that was there before stays
-            self._leftovers.append(final)
-        self._fs.mv(part, final)
-        self._leftovers = []
+        self._final = blob
+        self._fs.mv(part, f"{self._root}/{blob}")
+        self._part = self._final = None
 
     def discard(self) -> None:
         """Remove what a failed upload or move left behind."""
         self._spool.close()
-        for path in self._leftovers:
-            # the failure that brought us here is the one to report
-            with suppress(Exception):
-                if self._fs.exists(path):
-                    self._fs.rm_file(path)
-        self._leftovers = []
+        # the failure that brought us here is the one to report
+        with suppress(Exception):
+            if self._part is not None:
+                self._fs.rm_file(self._part)
+        with suppress(Exception):
+            # where a move is a copy, a failing one can leave half a blob; a whole one may be another node's, which
+            # was told that it is there
+            if self._final is not None and self._is_damaged(self._final):
+                self._fs.rm_file(f"{self._root}/{self._final}")
+        self._part = self._final = None
+
+    def _is_damaged(self, blob: ContentId) -> bool:
+        digest = sha256()
+        with self._fs.open(f"{self._root}/{blob}", "rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                digest.update(piece)
+        return digest.hexdigest() != blob

@@ -17,9 +17,11 @@ from fedproof.storage.hashing import StreamHash
 from fedproof.storage.ipfs import Ipfs
 from fedproof.storage.local import LocalFolder
 from fedproof.storage.remote import RemoteFolder
+from fedproof.storage.s3 import open_s3
 
 DEFAULT_LIMIT: Final = 256 << 20
 _EXTRAS: Final = {"s3": "s3", "s3a": "s3", "ipfs": "ipfs"}
+_S3: Final = frozenset({"s3", "s3a"})
 
 
 class BlobStore:
@@ -32,13 +34,13 @@ class BlobStore:
     def open(cls, url_or_path: str | Path, **options: Any) -> Self:
         """Open a local folder (made if it is missing) or a URL: memory://, s3://bucket/folder, ipfs://, ...
 
-        `options` go to the fsspec driver (such as `endpoint_url` through `client_kwargs` for S3). InputError when the
+        `options` go to the fsspec driver; `docs/storage.md` says what can be set from outside. InputError when the
         address or the driver it needs is missing, StorageError when the folder cannot be made.
         """
         address = str(url_or_path)
         protocol = address.split("://", 1)[0] if "://" in address else "file"
         try:
-            fs, root = fsspec.url_to_fs(address, **options)
+            fs, root = open_s3(address, options) if protocol in _S3 else fsspec.url_to_fs(address, **options)
         except (ImportError, ValueError):
             extra = _EXTRAS.get(protocol)
             advice = f"install it with: pip install 'fedproof[{extra}]'" if extra else "use a folder, s3:// or ipfs://"

@@ -10,6 +10,7 @@ import numpy as np
 
 from fedproof import _core
 from fedproof.ledger import Account, Chain, Receipt
+from fedproof.ledger.committee import Committee
 from fedproof.ledger.federation import Aggregate, Federation, TaskInfo, Update
 from fedproof.proving.keys import Keys, VerifyingKey
 from fedproof.proving.linked import prove_linked
@@ -76,6 +77,10 @@ class Arena:
     def aggregation(self) -> VerifyingKey:
         return self.aggregation_keys.verifying
 
+    @property
+    def committee(self) -> Committee:
+        return self.federation.committee
+
     # -- the sponsor --
 
     def fields(self, **changes: Any) -> dict[str, Any]:
@@ -104,7 +109,12 @@ class Arena:
         return honest | changes
 
     def open_task(self, **changes: Any) -> TaskInfo:
-        return self.federation.open_task(self.sponsor, **self.fields(**changes))
+        """A task whose workers have placed their bonds."""
+        task = self.federation.open_task(self.sponsor, **self.fields(**changes))
+        if task.params.worker_bond:
+            for worker in self.workers:
+                self.committee.bond(worker, task.task_id)
+        return task
 
     def running(self, participants: int = 3, **changes: Any) -> TaskInfo:
         """A task whose first round takes updates from the first players."""
@@ -280,6 +290,8 @@ def build(world: World) -> Arena:
         chain.transact(market.token.functions.transfer(account.address, 10 * BOND), sponsor)
         players.append(Player(account, dataset_id, rows, vector))
     workers = [chain.new_account(f"worker-{k}") for k in range(WORKERS)]
+    for worker in workers:
+        chain.transact(market.token.functions.transfer(worker.address, 100 * BOND), sponsor)
     return Arena(
         chain=chain,
         world=world,

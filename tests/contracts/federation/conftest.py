@@ -11,6 +11,7 @@ from tests.contracts import world
 from tests.contracts.federation import board as boards
 from tests.contracts.federation.arena import Arena, build
 from tests.contracts.federation.board import Board
+from tests.contracts.federation.quarrel import Quarrel, start
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +33,18 @@ def arena(shared_arena: Arena) -> Iterator[Arena]:
     yield shared_arena
     shared_arena.chain.dev.revert(snapshot)
     shared_arena.federation.forget()
+
+
+@pytest.fixture(scope="module")
+def _closed(shared_arena: Arena) -> Iterator[Quarrel]:
+    """Made once for a module, which must not use the board: that would be put back with it."""
+    snapshot = shared_arena.chain.dev.snapshot()
+    yield start(shared_arena)
+    shared_arena.chain.dev.revert(snapshot)
+    shared_arena.federation.forget()
+
+
+@pytest.fixture
+def quarrel(_closed: Quarrel, arena: Arena) -> Quarrel:
+    """A full round that takes complaints, put back with the arena."""
+    return _closed

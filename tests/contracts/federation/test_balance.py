@@ -9,6 +9,7 @@ import pytest
 
 from fedproof.errors import ContractRejected
 from fedproof.ledger.federation import Stage, TaskInfo, Update
+from tests.contracts.conftest import ON_ANVIL
 from tests.contracts.federation.arena import BOND, REWARD, Arena, Player
 from tests.contracts.federation.board import held, wrong
 
@@ -136,6 +137,8 @@ class Play:
                 federation.refund(self.arena.outsider, task_id)
 
 
+# long, and about the contract alone: on the faster chain
+@pytest.mark.parametrize("shared_chain", [ON_ANVIL], indirect=True)
 @pytest.mark.parametrize("seed", range(2))
 def test_the_federation_holds_what_it_owes(arena: Arena, seed: int) -> None:
     play = Play(arena, random.Random(seed))

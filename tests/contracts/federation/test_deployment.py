@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fedproof.errors import InputError
-from fedproof.ledger import Chain
+from fedproof.ledger import Chain, load_artifact
 from fedproof.ledger.embedded import Genesis
 from fedproof.ledger.federation import Federation
 from tests.contracts.federation.arena import Arena
@@ -62,5 +62,16 @@ def test_it_says_what_it_stands_on(arena: Arena) -> None:
     assert arena.chain.call(functions.registry()) == market.registry.address
     assert arena.chain.call(functions.token()) == market.token.address == arena.federation.token.address
     assert arena.chain.code_at(arena.chain.call(functions.judge()))
+    committee = arena.committee.contract.functions
+    assert arena.chain.call(functions.committee()) == arena.committee.address
+    assert arena.chain.call(committee.federation()) == arena.federation.address
+    assert arena.chain.call(committee.token()) == market.token.address
     assert arena.chain.call(functions.allowDevelopmentKeys()) is True
     assert Federation.at(arena.chain, arena.federation.address).tasks() == arena.federation.tasks()
+
+
+def test_a_federation_fits_the_limits_of_creation(arena: Arena) -> None:
+    """EIP-3860 bounds the creation code, with the arguments; EIP-7825 the gas of one transaction."""
+    receipt = arena.chain.deployment_receipt(arena.federation.address)
+    assert len(load_artifact("Federation").bytecode) // 2 + 3 * 32 <= 49_152
+    assert receipt.gas_used <= 2**24

@@ -191,20 +191,6 @@ def test_rejects_a_stalled_round_with_another_set(arena: Arena, board: Board) ->
     arena.finalize(task)  # late is better than never
 
 
-def test_workers_name_the_blobs_of_rounds_that_were(arena: Arena, board: Board) -> None:
-    task, functions = board.ended, arena.federation.contract.functions
-    receipt = arena.federation.announce_model(arena.workers[1], task.task_id, 1, b"\x07" * 32)
-    said = receipt.event("ModelAnnounced").args
-    assert said == {
-        "task": task.task_id,
-        "round": 1,
-        "worker": arena.workers[1].address,
-        "contentId": b"\x07" * 32,
-    }
-    for number in (0, 2, 2**256 - 1):
-        refuses(arena, functions.announceModel(task.task_id, number, bytes(32)), arena.workers[1], "WrongRound", 1)
-
-
 def test_a_first_round_needs_the_minimum(arena: Arena) -> None:
     task = arena.open_task(min_updates=3)
     call = arena.federation.contract.functions.openRound(task.task_id)

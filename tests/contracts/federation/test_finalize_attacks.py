@@ -96,7 +96,7 @@ def test_the_proof_does_not_fix_the_blobs_name(
     """A leader that names another blob fools nobody: the model is its commitment, and any worker names it again."""
     call = arena.federation.finalize_round_call(task, updates, replace(board.aggregate, content_id=bytes(32)))
     arena.chain.transact(call, arena.workers[0])
-    arena.federation.announce_model(arena.workers[1], task.task_id, 1, board.aggregate.content_id)
+    arena.federation.committee.announce_model(arena.workers[1], task.task_id, 1, board.aggregate.content_id)
 
 
 @pytest.mark.parametrize("part", ["a", "c", "d", "q", "y", "b"])

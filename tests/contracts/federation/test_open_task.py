@@ -15,7 +15,7 @@ from tests.contracts.federation.board import Board, members, refuses
 from tests.contracts.support import P
 
 Committee = list[tuple[str, bytes]]
-UINT24, UINT32, UINT128 = 2**24 - 1, 2**32 - 1, 2**128 - 1
+BLOCKS, UINT32, UINT128 = 2**20, 2**32 - 1, 2**128 - 1
 
 
 def opening(arena: Arena, board: Board, committee: Committee | None = None, **changes: Any) -> ContractFunction:
@@ -34,11 +34,12 @@ def opening(arena: Arena, board: Board, committee: Committee | None = None, **ch
         ({"max_participants": 160}, {"max_participants": 161}),
         ({"max_participants": 160, "min_updates": 160}, {"max_participants": 255, "min_updates": 160}),
         ({"submit_blocks": 1}, {"submit_blocks": 0}),
-        ({"submit_blocks": UINT24}, {"submit_blocks": UINT24 + 1}),
-        ({"freeze_blocks": 1}, {"freeze_blocks": 0}),
-        ({"freeze_blocks": UINT24}, {"freeze_blocks": UINT24 + 1}),
+        ({"submit_blocks": BLOCKS}, {"submit_blocks": BLOCKS + 1}),
+        ({"freeze_blocks": 5}, {"freeze_blocks": 0}),
+        ({"freeze_blocks": 5}, {"freeze_blocks": 4}),
+        ({"freeze_blocks": BLOCKS}, {"freeze_blocks": BLOCKS + 1}),
         ({"settle_blocks": 1}, {"settle_blocks": 0}),
-        ({"settle_blocks": UINT24}, {"settle_blocks": UINT32}),
+        ({"settle_blocks": BLOCKS}, {"settle_blocks": UINT32}),
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
@@ -116,25 +117,26 @@ def test_rejects_a_first_model_that_is_no_point(arena: Arena, board: Board) -> N
 
 def test_the_task_is_what_was_asked_for(arena: Arena) -> None:
     before, held = arena.balance(arena.sponsor), arena.balance(arena.federation.address)
-    task = arena.open_task(rounds=2, mask_count=4, settle_blocks=33)
+    task = arena.open_task(rounds=2, mask_count=4, settle_blocks=33, worker_bond=7)
     assert task.task_id == arena.federation.tasks()
     assert task.sponsor == arena.sponsor.address
     assert task.stage == Stage.ENROLLING
     assert (task.round, task.enrolled, task.retries, task.accepted, task.settled) == (0, 0, 0, 0, ())
+    assert (task.params.worker_bond, task.ended_at) == (7, 0)
     assert (task.training_circuit, task.aggregation_circuit) == (
         arena.training.circuit_id,
         arena.aggregation.circuit_id,
     )
     assert task.escrow == 2 * REWARD
     assert arena.balance(arena.sponsor) == before - 2 * REWARD
-    assert arena.balance(arena.federation.address) == held + 2 * REWARD
+    assert arena.balance(arena.federation.address) == held + 2 * REWARD  # bonds of workers are elsewhere
     view = arena.chain.call(arena.federation.contract.functions.taskOf(task.task_id))
     params = task.params
     assert view[6:19] == (
         *(params.class_id, 2, 4, 0, 1, 3, 2, params.max_participants, 0),
         *(params.submit_blocks, params.freeze_blocks, 33, REWARD),
     )
-    assert view[19:] == (BOND, 2 * REWARD)
+    assert view[19:] == (BOND, 2 * REWARD, 7, 0)
     for worker, member in zip(arena.workers, task.workers, strict=True):
         found = arena.chain.call(arena.federation.contract.functions.workerOf(task.task_id, worker.address))
         assert (member.address, _core.keccak256(member.hpke_key)) == (worker.address, found)
@@ -157,7 +159,9 @@ def test_the_escrow_must_be_allowed_and_owned(arena: Arena, board: Board) -> Non
 
 
 def test_the_largest_reward_is_refused_only_for_want_of_tokens(arena: Arena, board: Board) -> None:
-    call = opening(arena, board, reward_per_round=UINT128, rounds=1024, mask_count=1025, enrol_bond=UINT128)
+    call = opening(
+        arena, board, reward_per_round=UINT128, rounds=1024, mask_count=1025, enrol_bond=UINT128, worker_bond=UINT128
+    )
     refuses(
         *(arena, call, arena.sponsor, "ERC20InsufficientAllowance"),
         *(arena.federation.address, 0, 1024 * UINT128),

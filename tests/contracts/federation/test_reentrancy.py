@@ -8,9 +8,11 @@ import pytest
 from web3.contract.contract import ContractFunction
 
 from fedproof import _core
+from fedproof.ledger.committee import Kind
 from fedproof.ledger.federation import Federation, TaskInfo
-from tests.contracts.federation.arena import Arena
+from tests.contracts.federation.arena import SETTLE_BLOCKS, Arena
 from tests.contracts.federation.board import members, wrong
+from tests.contracts.federation.quarrel import start
 from tests.contracts.federation.reentrant import ReentrantToken
 
 GUARD = _core.keccak256(b"ReentrancyGuardReentrantCall()")[:4]
@@ -86,6 +88,54 @@ def test_a_claim_pays_once_although_the_token_calls_back(there: Arena, token: Re
     returned, worked = token.outcome()
     assert (returned[:4], worked) == (GUARD, False)
     assert federation.claimable(task.task_id, there.players[0].account.address) == (0, 0)
+
+
+def test_nothing_of_the_committee_can_be_entered_from_within(there: Arena, token: ReentrantToken) -> None:
+    """Every function that moves money, called while each of them moves some."""
+    quarrel = start(there, rounds=1, mask_count=2, submit_blocks=30, freeze_blocks=203)
+    committee, task_id = there.committee, quarrel.task.task_id
+    bonding = there.federation.open_task(
+        there.sponsor, **there.fields(worker_bond=1, training_key=quarrel.task.params.training_key)
+    )
+    complaint = quarrel.complain(0, 1, Kind.OPEN)
+    inner = [
+        committee.bond_call(bonding.task_id, bonding.terms),
+        committee.release_bond_call(task_id),
+        committee.complain_call(quarrel.task, quarrel.updates[2], Kind.OPEN),
+        committee.attest_call(complaint),
+        committee.withdraw_call(),
+        committee.many_call([committee.withdraw_call(), committee.attest_call(complaint)]),
+    ]
+
+    def release() -> None:
+        there.chain.wait_until_block(quarrel.windows.freeze)
+        there.finalize(there.now(quarrel.task))
+        there.chain.wait_until_block(there.now(quarrel.task).ended_at + 2 * SETTLE_BLOCKS)
+        token.tell(inner[4])
+        committee.release_bond(quarrel.workers[0], task_id)
+
+    def attest() -> None:
+        quarrel.wait(quarrel.windows.open_answers)
+        quarrel.attest(1, complaint)
+
+    outer: list[tuple[int, Callable[[], object]]] = [
+        (1, lambda: committee.bond(quarrel.workers[0], bonding.task_id)),
+        (0, lambda: quarrel.complain(1, 2, Kind.FETCH)),
+        (5, lambda: quarrel.complain(2, 1, Kind.FETCH)),
+        (2, lambda: quarrel.complain(2, 2, Kind.FETCH)),
+        (2, attest),
+        (3, lambda: committee.withdraw(quarrel.workers[0])),
+    ]
+    for place, act in outer:
+        token.tell(inner[place])
+        act()
+        returned, worked = token.outcome()
+        assert worked is False, inner[place].fn_name
+        # The federation pays in the midst of an attestation: then the token calls back into the federation.
+        assert act is attest or returned[:4] == GUARD, inner[place].fn_name
+    release()
+    returned, worked = token.outcome()
+    assert (returned[:4], worked) == (GUARD, False)
 
 
 def test_the_token_does_call_back(there: Arena, token: ReentrantToken) -> None:

@@ -99,15 +99,9 @@ def refund(stage: Stage, role: str) -> Outcome:
     return OK if stage == ENDED else unknown_or(stage)
 
 
-def announce_model(stage: Stage, role: str) -> Outcome:
-    if stage == NONE or role != "worker":
-        return "NotAllowed"
-    return ("WrongRound", 0) if stage == ENROLLING else OK
-
-
 RULES: list[Callable[[Stage, str], Outcome]] = [
     *(enrol, open_round, submit_update, reject_update, renew_bond, finalize_round, retry_round),
-    *(close_task, settle_stalled, claim, refund, announce_model),
+    *(close_task, settle_stalled, claim, refund),
 ]
 
 
@@ -130,8 +124,6 @@ def call_of(arena: Arena, board: Board, name: str, stage: Stage) -> ContractFunc
         call = functions.settleStalled(info.task_id, info.standing(), present)
     elif name in ("claim", "refund"):
         call = federation.contract.get_function_by_name(name)(info.task_id, info.standing()[0], info.settled_abi())
-    elif name == "announce_model":
-        call = functions.announceModel(info.task_id, 1, b"\x01" * 32)
     else:
         names = {"open_round": "openRound", "renew_bond": "renewBond"}
         names |= {"retry_round": "retryRound", "close_task": "closeTask"}
@@ -176,7 +168,7 @@ def test_a_function_works_for_its_callers_at_its_stages_alone(
 def test_views_of_no_task_are_empty(arena: Arena, board: Board) -> None:
     functions = arena.federation.contract.functions
     view = arena.chain.call(functions.taskOf(NUMBER_OF_NO_TASK))
-    assert (view[0], int(view[1], 16), *view[6:]) == (NONE, 0, *[0] * 15)
+    assert (view[0], int(view[1], 16), *view[6:]) == (NONE, 0, *[0] * 17)
     assert arena.chain.call(functions.roundOf(NUMBER_OF_NO_TASK)) == (0, 0, 0, 0)
     assert arena.chain.call(functions.seatOf(NUMBER_OF_NO_TASK, arena.outsider.address)) == bytes(32)
     assert arena.chain.call(functions.workerOf(NUMBER_OF_NO_TASK, arena.workers[0].address)) == bytes(32)

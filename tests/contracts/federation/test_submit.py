@@ -15,11 +15,11 @@ from tests.contracts.federation.arena import Arena
 from tests.contracts.federation.board import Board, calldata, player_of, refuses, refuses_raw
 from tests.contracts.support import rejects
 
-INDEX, ROWS, MASKED_X, MASKED_Y, LAST = range(2, 7)
+INDEX, ROWS, MASKED_X, MASKED_Y, LAST = range(3, 8)
 """Words of the seat among the arguments."""
-OFFSET, LENGTH = 23, 24
+OFFSET, LENGTH = 24, 25
 """The words that say where the share commitments are, and how many."""
-FIXED = 25 * 32
+FIXED = 26 * 32
 
 
 @pytest.fixture
@@ -169,12 +169,12 @@ def test_rejects_a_nonstandard_offset(arena: Arena, update: Update, honest: Cont
     sender, data = player_of(arena, update).account, calldata(honest)
     size = len(data)
     # the array one word further on, with a word of junk before it
-    moved = calldata(honest, {OFFSET: 25 * 32})
-    moved = moved[: 4 + 24 * 32] + b"\xaa" * 32 + data[4 + 24 * 32 :]
+    moved = calldata(honest, {OFFSET: 26 * 32})
+    moved = moved[: 4 + 25 * 32] + b"\xaa" * 32 + data[4 + 25 * 32 :]
     refuses_raw(arena, moved, sender, "WrongLength", size, size + 32)
     # the round, 1, taken for the length: the commitments would be words of the seat, and their own place free
     refuses_raw(arena, calldata(honest, {OFFSET: 32}), sender, "WrongLength", size, size)
-    for offset in (0, 23 * 32, 24 * 32 + 1, 24 * 32 - 1, 2**64, 2**256 - 1):
+    for offset in (0, 24 * 32, 25 * 32 + 1, 25 * 32 - 1, 2**64, 2**256 - 1):
         with pytest.raises(LedgerError):
             arena.chain.call_raw(arena.federation.address, calldata(honest, {OFFSET: offset}), sender=sender)
 

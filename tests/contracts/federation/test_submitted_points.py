@@ -10,9 +10,9 @@ from tests.contracts.federation.arena import Arena
 from tests.contracts.federation.board import Board, calldata, player_of, refuses_raw
 from tests.contracts.support import P, R
 
-POINTS = {"C_U": 7, "D": 9, "A": 12, "C": 18, "Q": 20, "Com(R_1)": 25}
+POINTS = {"C_U": 8, "D": 10, "A": 13, "C": 19, "Q": 21, "Com(R_1)": 26}
 """First words of the G1 points among the arguments."""
-B, Y = 14, 22
+B, Y = 15, 23
 
 
 @pytest.fixture

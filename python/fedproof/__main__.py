@@ -1,0 +1,5 @@
+"""`python -m fedproof`: the `fedproof` command of exactly this interpreter."""
+
+from fedproof.cli.main import main
+
+main()

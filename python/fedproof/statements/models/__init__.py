@@ -1,0 +1,1 @@
+"""Training of every model as one statement: `statement.py` puts the parts of `docs/training.md` together."""

@@ -1,0 +1,1 @@
+"""Nodes as processes, on a real chain node, under faults."""
