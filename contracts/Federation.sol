@@ -159,7 +159,7 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         _take(escrow);
     }
 
-    /// @notice Joins a task with a dataset, and places the bond.
+    /// @notice Joins a task with a dataset, and places the bond. Who takes the last place opens the first round.
     /// @dev The caller must hold a Tier-3 grant of the dataset. One address enrols once, one dataset is enrolled once.
     /// @param task the task
     /// @param terms the hash of its sponsor, parameters and committee that the caller has agreed to
@@ -181,7 +181,6 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
             if (bonded != t.workers) revert CommitteeNotBonded(bonded);
         }
         uint256 index = t.enrolled;
-        if (index == t.maxParticipants) revert TaskFull();
         if (t.datasets[datasetId] || t.members[msg.sender].enrolled) revert AlreadyEnrolled(datasetId, msg.sender);
         if (!registry.hasAccess(datasetId, msg.sender, TRAINING_TIER)) revert NoGrant(datasetId, msg.sender);
         (uint32 classId, uint32 rows) = registry.shapeOf(datasetId);
@@ -194,10 +193,12 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         t.members[msg.sender] = Member(rows, 0, uint8(index), true, true);
         t.seats[msg.sender] = RoundTranscript.seatHash(index, msg.sender, rows, maskedDataset, 0);
         emit Enrolled(task, msg.sender, datasetId, index, rows, maskedDataset);
+        if (index + 1 == t.maxParticipants) _openRound(task, t, 1, t.head.threshold());
         _take(t.enrolBond);
     }
 
-    /// @notice Closes the enrolment and opens the first round. Later rounds open when their predecessor is finalized.
+    /// @notice Closes the enrolment and opens the first round, of a task that is not full. Later rounds open when their
+    /// predecessor is finalized.
     /// @param task a task of the caller, with at least its minimum of participants
     function openRound(uint256 task) external {
         Task storage t = _tasks[task];
@@ -216,44 +217,34 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
     /// Anchor): an update of another model would cost its bond
     /// @param seat opens the caller's seat: what it enrolled with, and the digest of its last update, zero before the first
     /// @param submission the update with its proof
-    /// @param shareCommitments Com(R_1) .. Com(R_t)
     function submitUpdate(
         uint256 task,
         uint256 round,
         uint256 anchor,
         Seat calldata seat,
-        Submission calldata submission,
-        BN254.G1[] calldata shareCommitments
+        Submission calldata submission
     ) external {
         Task storage t = _tasks[task];
         Head head = t.head;
-        uint256 offset;
-        assembly ("memory-safe") {
-            offset := shareCommitments.offset
-        }
-        _requireLayout(offset, 26 * 32, shareCommitments.length * 64);
+        _requireLayout(0, 25 * 32, 0);
         if (head.phase() != Heads.RUNNING || block.number >= head.deadline()) revert WrongStage(_stage(t));
         if (round != head.round()) revert WrongRound(head.round());
         Anchor.requireSeen(anchor);
         uint256 bit = seat.index < Heads.MAX_PARTICIPANTS ? 1 << seat.index : 0;
         if (head.pending() & bit == 0) revert NothingDue(seat.index);
-        if (shareCommitments.length != head.threshold()) {
-            revert WrongShareCount(head.threshold(), shareCommitments.length);
-        }
-        UpdateForm.requireWellFormed(submission, shareCommitments);
+        UpdateForm.requireWellFormed(submission);
 
-        bytes32 opened = RoundTranscript.seatHash(seat.index, msg.sender, seat.rows, seat.maskedDataset, seat.lastDigest);
+        bytes32 digest = RoundTranscript.digest(task, round, seat, submission);
+        (bytes32 opened, bytes32 closed) = RoundTranscript.seatHashes(seat, digest);
         if (t.seats[msg.sender] != opened) revert WrongOpening(msg.sender);
-        bytes32 digest = RoundTranscript.digest(task, round, seat, submission, shareCommitments);
-        t.seats[msg.sender] = RoundTranscript.seatHash(seat.index, msg.sender, seat.rows, seat.maskedDataset, digest);
+        t.seats[msg.sender] = closed;
 
         uint256 pending = head.pending() ^ bit;
         head = head.withPending(pending);
-        emit UpdateSubmitted(task, round, msg.sender, submission, shareCommitments);
+        _emitUpdate(task, round, submission);
         if (pending == 0) {
             // While an update is missing, the freeze follows the deadline: the word knows the length of the interval.
             head = head.withFreezeAt(block.number + (head.freezeAt() - head.deadline()));
-            emit RoundFull(task, round, head.freezeAt());
         }
         t.head = head;
     }
@@ -272,11 +263,11 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
     ) external nonReentrant {
         Task storage t = _tasks[task];
         Head head = t.head;
-        _requireLayout(0, 26 * 32, 0);
+        _requireLayout(0, 25 * 32, 0);
         _requireUnfrozen(t, head);
         _requireStanding(t, standing);
         uint256 bit = _requireAccepted(t, head, update.index);
-        _requireOpening(t, update, RoundTranscript.digest(task, head.round(), update));
+        _requireOpening(task, t, head.round(), update);
 
         if (!judge.isInvalid(address(this), t.trainingKey, task, head.round(), standing.model, update)) {
             revert UpdateIsValid(update.participant);
@@ -331,7 +322,7 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         assembly ("memory-safe") {
             offset := updates.offset
         }
-        _requireLayout(offset, 22 * 32, updates.length * 22 * 32);
+        _requireLayout(offset, 22 * 32, updates.length * 21 * 32);
         if (head.phase() != Heads.RUNNING || block.number < head.freezeAt()) revert WrongStage(_stage(t));
         if (t.hpkeKeyHash[msg.sender] == 0) revert NotAllowed(msg.sender);
         _requireStanding(t, standing);
@@ -585,6 +576,16 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         if (block.number >= head.freezeAt()) revert AlreadyFrozen(head.freezeAt());
     }
 
+    /// @dev `emit UpdateSubmitted`, without taking the words apart and putting them together again.
+    function _emitUpdate(uint256 task, uint256 round, Submission calldata submission) private {
+        bytes32 selector = UpdateSubmitted.selector;
+        assembly ("memory-safe") {
+            let data := mload(0x40)
+            calldatacopy(data, submission, 0x220)
+            log4(data, 0x220, selector, task, round, caller())
+        }
+    }
+
     /// @dev The bit of an enrolment whose update is in.
     function _requireAccepted(Task storage t, Head head, uint256 index) private view returns (uint256 bit) {
         bit = index < t.enrolled ? 1 << index : 0;
@@ -602,10 +603,15 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         _pay(msg.sender, t.enrolBond);
     }
 
-    function _requireOpening(Task storage t, SealedUpdate calldata update, bytes32 digest) private view {
-        address participant = update.participant;
-        bytes32 seat = RoundTranscript.seatHash(update.index, participant, update.rows, update.maskedDataset, digest);
-        if (t.seats[participant] != seat) revert WrongOpening(participant);
+    function _requireOpening(
+        uint256 task,
+        Task storage t,
+        uint256 round,
+        SealedUpdate calldata update
+    ) private view returns (bytes32 digest) {
+        bytes32 seat;
+        (digest, seat) = RoundTranscript.open(task, round, update);
+        if (t.seats[update.participant] != seat) revert WrongOpening(update.participant);
     }
 
     function _openRound(uint256 task, Task storage t, uint256 round, uint256 threshold) private {
@@ -629,15 +635,22 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
     ) private view returns (bytes32[] memory digests, uint256 totalRows, uint256 given) {
         uint256 round = head.round();
         digests = new bytes32[](updates.length);
-        for (uint256 k = 0; k < updates.length; ++k) {
-            SealedUpdate calldata update = updates[k];
-            uint256 index = update.index;
-            if (index >= Heads.MAX_PARTICIPANTS || given >> index != 0) revert WrongOrder(index);
-            given |= 1 << index;
-            bytes32 digest = RoundTranscript.digest(task, round, update);
-            _requireOpening(t, update, digest);
-            digests[k] = digest;
-            totalRows += update.rows;
+        SealedUpdate calldata update;
+        assembly ("memory-safe") {
+            update := updates.offset
+        }
+        unchecked {
+            for (uint256 k = 0; k < updates.length; ++k) {
+                uint256 index = update.index;
+                if (index >= Heads.MAX_PARTICIPANTS || given >> index != 0) revert WrongOrder(index);
+                given |= 1 << index;
+                bytes32 digest = _requireOpening(task, t, round, update);
+                totalRows += update.rows; // a seat has less than 2^32
+                assembly ("memory-safe") {
+                    mstore(add(digests, mul(add(k, 1), 0x20)), digest)
+                    update := add(update, 0x2a0)
+                }
+            }
         }
         uint256 accepted = head.accepted(t.enrolled);
         if (given != accepted) revert WrongSet(accepted, given);

@@ -52,11 +52,12 @@ struct Seat {
     bytes32 lastDigest;
 }
 
-/// @notice What a participant submits beside the commitments to the sharing polynomials.
+/// @notice What a participant submits.
 struct Submission {
     BN254.G1 update; // C_U
     BN254.G1 d;
-    bytes32 sealedDigest; // of the content ids of all sealed shares
+    bytes32 shareDigest; // keccak256 of the words of Com(R_1) .. Com(R_t), which the index blob of the sealed shares holds
+    bytes32 sealedDigest; // content id of that index blob
     Proof proof;
 }
 
@@ -68,8 +69,7 @@ struct SealedUpdate {
     BN254.G1 maskedDataset;
     BN254.G1 update;
     BN254.G1 d;
-    bytes32 shareCommitments; // keccak256 of the words of Com(R_1) .. Com(R_t)
-    bytes32 sealedDigest;
+    bytes32 attachments; // the one word for shareDigest and sealedDigest, see RoundTranscript
     Proof proof;
 }
 

@@ -36,12 +36,8 @@ interface IFederation {
         uint256 indexed task,
         uint256 indexed round,
         address indexed participant,
-        Submission submission,
-        BN254.G1[] shareCommitments
+        Submission submission
     );
-
-    /// @notice The last missing update is in: the round is closed and freezes at `freezeAt`.
-    event RoundFull(uint256 indexed task, uint256 indexed round, uint256 freezeAt);
 
     /// @notice An update was proven invalid, or removed by the committee. Its bond went to `by`, who proved it or is the
     /// contract of the committee; the round now freezes at `freezeAt`.
@@ -103,8 +99,6 @@ interface IFederation {
     error AlreadyEnrolled(uint256 datasetId, address participant);
     /// @notice A worker has not placed its bond yet: nobody joins a committee that cannot be slashed.
     error CommitteeNotBonded(uint256 bonded);
-    /// @notice All places of the task are taken.
-    error TaskFull();
     /// @notice The masked dataset is not the listed one plus masks alone.
     error NotAMasking();
     /// @notice Fewer participants than the task's minimum have enrolled.
@@ -117,8 +111,6 @@ interface IFederation {
     error NothingDue(uint256 index);
     /// @notice The calldata is longer or shorter than its contents, or not in the standard layout.
     error WrongLength(uint256 expected, uint256 found);
-    /// @notice There must be exactly t commitments to sharing polynomials.
-    error WrongShareCount(uint256 expected, uint256 found);
     /// @notice This does not open the participant's seat: other rows, dataset, update, proof or last digest.
     error WrongOpening(address participant);
     /// @notice The update is valid: nobody can reject it.

@@ -14,7 +14,10 @@ import {Sums, SumsLibrary} from "./Sums.sol";
 ///     L_i: e(F_i - y_i G + sigma_i Q_i, [1]) = e(Q_i, tau),   F_i = C_X'_i + lambda_i C_W + lambda_i^2 C_U,i
 ///     E':  e(A', B') = e(alpha', beta') e(IC'(x'), [1]) e(C', delta') e(D', eta')
 ///     L':  e(F' - y' G + sigma' Q', [1]) = e(Q', tau),
-///          F' = (C_W' - C_W) + lambda' (C_S - N (C_W' - C_W)),   C_S = sum n_i C_U,i
+///          F' = (C_W' - C_W) + lambda' (C_S - N (C_W' - C_W)) + lambda'^2 N G,   C_S = sum n_i C_U,i
+///
+/// with x_i = (sigma_i, lambda_i, y_i) and x' = (sigma', y'): lambda' = sigma'^(2^24), and N is in the link. A public input
+/// costs a multiplication; what is in a link costs none.
 ///
 /// and `holds` checks `E' L'^u prod (E_i L_i^u)^(r_i)`.
 /// @dev Why that is enough: u and every r_i are keccak256 of a seed that covers the whole calldata and all digests, so
@@ -33,7 +36,7 @@ library RoundEquation {
     struct Batch {
         uint256[] training; // words of the training key
         uint256[] aggregation; // words of the aggregation key, with the same [tau]_2
-        uint256[17] image; // from `RoundTranscript.preImage`
+        uint256[16] image; // from `RoundTranscript.preImage`
         bytes32 pre; // from `RoundTranscript.aggregationPre`; it covers the digests of all updates
         uint256 totalRows; // N, the sum of the updates' rows
         // `holds` fills in the rest
@@ -77,9 +80,16 @@ library RoundEquation {
             uint256 input = _allocate(size);
             uint256 place = _pairAggregate(batch, aggregate, input);
             sums.mulTo(sums.locate(SumsLibrary.TAU), aggregate.proof.q, batch.u); // the first term of its sum
-            for (uint256 i = 0; i < updates.length; ++i) {
-                _addUpdate(batch, sums, updates[i], _coefficient(seed, i + 1), place);
+            SealedUpdate calldata update;
+            assembly ("memory-safe") {
+                update := updates.offset
+            }
+            for (uint256 i = 1; i <= updates.length; ++i) {
+                _addUpdate(batch, sums, update, _coefficient(seed, i), place);
                 place += PAIR;
+                assembly ("memory-safe") {
+                    update := add(update, 0x2a0)
+                }
             }
             _addAggregate(batch, sums, model, aggregate);
             _addPublicInputs(batch, sums, aggregate.proof.y);
@@ -159,7 +169,8 @@ library RoundEquation {
             uint256 step = mulmod(u, R + 1 - mulmod(batch.lambda, batch.totalRows, R), R);
             sums.addMul(SumsLibrary.ONE, aggregate.newModel, step);
             sums.addMul(SumsLibrary.ONE, model, mulmod(u, batch.sumRLambda, R) + R - step);
-            uint256 y = mulmod(u, batch.sumRY + aggregate.proof.y, R);
+            uint256 count = mulmod(mulmod(batch.lambda, batch.lambda, R), batch.totalRows, R);
+            uint256 y = mulmod(u, batch.sumRY + aggregate.proof.y + R - count, R);
             sums.addMul(SumsLibrary.ONE, BN254.G1_X, BN254.G1_Y, R - y);
         }
     }
@@ -169,10 +180,8 @@ library RoundEquation {
         uint256[] memory key = batch.aggregation;
         (uint256 x, uint256 negated) = (key[VerifyingKeys.IC], BN254.negate(key[VerifyingKeys.IC + 1]));
         sums.add(SumsLibrary.ONE, x, negated);
-        _subtract(sums, key, 1, batch.totalRows);
-        _subtract(sums, key, 2, batch.sigma);
-        _subtract(sums, key, 3, batch.lambda);
-        _subtract(sums, key, 4, y);
+        _subtract(sums, key, 1, batch.sigma);
+        _subtract(sums, key, 2, y);
         key = batch.training;
         _subtract(sums, key, 0, batch.sumR);
         _subtract(sums, key, 1, batch.sumRSigma);

@@ -69,7 +69,7 @@ contract RoundJudge is PairingGuard {
     ) external view returns (bool) {
         uint256[] memory key = VerifyingKeys.load(trainingKey);
         uint256 circuitId = key[VerifyingKeys.CIRCUIT_ID];
-        uint256[17] memory image = RoundTranscript.preImage(federation, task, round, circuitId, model);
+        uint256[16] memory image = RoundTranscript.preImage(federation, task, round, circuitId, model);
         uint256[] memory x = new uint256[](3);
         (x[0], x[1]) = RoundTranscript.challenges(image, update);
         x[2] = update.proof.y;

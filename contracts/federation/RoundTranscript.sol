@@ -64,41 +64,69 @@ library RoundTranscript {
         }
     }
 
+    /// @dev The caller's seat as it was opened, and as it is with a new digest.
+    function seatHashes(
+        Seat calldata seat,
+        bytes32 newDigest
+    ) internal view returns (bytes32 before, bytes32 afterwards) {
+        bytes32 seatTag = SEAT;
+        assembly ("memory-safe") {
+            let image := mload(0x40)
+            mstore(image, seatTag)
+            mstore(add(image, 0x20), calldataload(seat)) // index
+            mstore(add(image, 0x40), caller())
+            calldatacopy(add(image, 0x60), add(seat, 0x20), 0x80) // rows, C_X', last digest
+            before := keccak256(image, 0xe0)
+            mstore(add(image, 0xc0), newDigest)
+            afterwards := keccak256(image, 0xe0)
+        }
+    }
+
     /// @dev The digest of an update while it is submitted.
     function digest(
         uint256 task,
         uint256 round,
         Seat calldata seat,
-        Submission calldata submission,
-        BN254.G1[] calldata shares
+        Submission calldata submission
     ) internal view returns (bytes32 result) {
         bytes32 digestTag = Transcript.TRAINING_DIGEST;
+        bytes32 attachmentsTag = Transcript.ATTACHMENTS;
         assembly ("memory-safe") {
             let image := mload(0x40)
-            calldatacopy(image, shares.offset, mul(shares.length, 0x40))
-            let shareCommitments := keccak256(image, mul(shares.length, 0x40))
+            mstore(image, attachmentsTag)
+            calldatacopy(add(image, 0x20), add(submission, 0x80), 0x40) // share digest, sealed digest
+            let attachments := keccak256(image, 0x60)
             mstore(image, digestTag)
             mstore(add(image, 0x20), task)
             mstore(add(image, 0x40), round)
             mstore(add(image, 0x60), caller())
             calldatacopy(add(image, 0x80), add(seat, 0x20), 0x60) // rows, C_X'
             calldatacopy(add(image, 0xe0), submission, 0x80) // C_U, D
-            mstore(add(image, 0x160), shareCommitments)
-            calldatacopy(add(image, 0x180), add(submission, 0x80), 0x180) // sealed digest, proof
-            result := keccak256(image, 0x300)
+            mstore(add(image, 0x160), attachments)
+            calldatacopy(add(image, 0x180), add(submission, 0xc0), 0x160) // proof
+            result := keccak256(image, 0x2e0)
         }
     }
 
-    /// @dev The digest of an update that is opened again.
-    function digest(uint256 task, uint256 round, SealedUpdate calldata update) internal pure returns (bytes32 result) {
+    /// @dev Digest and seat of an update that is opened again.
+    function open(
+        uint256 task,
+        uint256 round,
+        SealedUpdate calldata update
+    ) internal pure returns (bytes32 result, bytes32 seat) {
         bytes32 digestTag = Transcript.TRAINING_DIGEST;
+        bytes32 seatTag = SEAT;
         assembly ("memory-safe") {
             let image := mload(0x40)
             mstore(image, digestTag)
             mstore(add(image, 0x20), task)
             mstore(add(image, 0x40), round)
-            calldatacopy(add(image, 0x60), add(update, 0x20), 0x2a0) // all but the index
-            result := keccak256(image, 0x300)
+            calldatacopy(add(image, 0x60), add(update, 0x20), 0x280) // all but the index
+            result := keccak256(image, 0x2e0)
+            mstore(image, seatTag)
+            calldatacopy(add(image, 0x20), update, 0xa0) // index, participant, rows, C_X'
+            mstore(add(image, 0xc0), result)
+            seat := keccak256(image, 0xe0)
         }
     }
 
@@ -109,7 +137,7 @@ library RoundTranscript {
         uint256 round,
         uint256 circuitId,
         BN254.G1 calldata model
-    ) internal view returns (uint256[17] memory image) {
+    ) internal view returns (uint256[16] memory image) {
         image[0] = uint256(Transcript.TRAINING);
         image[1] = Transcript.VERSION;
         image[2] = block.chainid;
@@ -123,7 +151,7 @@ library RoundTranscript {
 
     /// @dev The challenges of an update, mod r. Overwrites the update's words of `image`.
     function challenges(
-        uint256[17] memory image,
+        uint256[16] memory image,
         SealedUpdate calldata update
     ) internal pure returns (uint256 sigma, uint256 lambda) {
         bytes32 sigmaTag = Transcript.SIGMA;
@@ -132,29 +160,28 @@ library RoundTranscript {
         assembly ("memory-safe") {
             calldatacopy(add(image, 0xc0), add(update, 0x20), 0x20) // participant
             calldatacopy(add(image, 0x100), add(update, 0x60), 0x40) // C_X'
-            calldatacopy(add(image, 0x180), add(update, 0xa0), 0xa0) // C_U, D, share commitments
-            let pre := keccak256(image, 0x220)
+            calldatacopy(add(image, 0x180), add(update, 0xa0), 0x80) // C_U, D
             let input := mload(0x40)
             mstore(input, sigmaTag)
-            mstore(add(input, 0x20), pre)
-            calldatacopy(add(input, 0x40), add(update, 0x140), 0x20) // sealed digest
+            mstore(add(input, 0x20), keccak256(image, 0x200))
+            calldatacopy(add(input, 0x40), add(update, 0x120), 0x20) // attachments
             sigma := mod(keccak256(input, 0x60), order)
             mstore(input, lambdaTag)
             lambda := mod(keccak256(input, 0x60), order)
         }
     }
 
-    /// @dev The challenges of an aggregate, mod r.
+    /// @dev The challenges of an aggregate, mod r. lambda is sigma^(2^24), which its circuit computes for itself: no public
+    /// input, so no multiplication. Why that is enough is with the statement (`fedproof.proving.linked`).
     function challenges(bytes32 pre) internal pure returns (uint256 sigma, uint256 lambda) {
         bytes32 sigmaTag = Transcript.SIGMA;
-        bytes32 lambdaTag = Transcript.LAMBDA;
         uint256 order = BN254.R;
         assembly ("memory-safe") {
             mstore(0, sigmaTag)
             mstore(0x20, pre)
             sigma := mod(keccak256(0, 0x40), order)
-            mstore(0, lambdaTag)
-            lambda := mod(keccak256(0, 0x40), order)
+            lambda := sigma
+            for { let k := 24 } k { k := sub(k, 1) } { lambda := mulmod(lambda, lambda, order) }
         }
     }
 

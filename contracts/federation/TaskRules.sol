@@ -17,7 +17,7 @@ library TaskRules {
     uint256 internal constant MAX_PARTICIPANTS = Heads.MAX_PARTICIPANTS;
 
     uint256 internal constant TRAINING_INPUTS = 3; // sigma, lambda, y
-    uint256 internal constant AGGREGATION_INPUTS = 4; // N, sigma, lambda, y
+    uint256 internal constant AGGREGATION_INPUTS = 2; // sigma, y
 
     /// @dev Reverts unless every parameter is within its bounds.
     function checkParameters(TaskParams calldata params, uint256 workers) internal pure {

@@ -8,11 +8,12 @@ import {BN254} from "./BN254.sol";
 /// its own first. A tag is `keccak256("fedproof/<use>/v1")`.
 library Transcript {
     /// @dev The version word of every `pre`.
-    uint256 internal constant VERSION = 1;
+    uint256 internal constant VERSION = 2;
 
     bytes32 internal constant LISTING = keccak256("fedproof/listing/pre/v1");
     bytes32 internal constant TRAINING = keccak256("fedproof/training/pre/v1");
     bytes32 internal constant TRAINING_DIGEST = keccak256("fedproof/training/digest/v1");
+    bytes32 internal constant ATTACHMENTS = keccak256("fedproof/training/attachments/v1");
     bytes32 internal constant AGGREGATION = keccak256("fedproof/aggregation/pre/v1");
     bytes32 internal constant SIGMA = keccak256("fedproof/sigma/v1");
     bytes32 internal constant LAMBDA = keccak256("fedproof/lambda/v1");

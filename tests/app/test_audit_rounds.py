@@ -28,13 +28,9 @@ def proof(place: int, value: Any) -> Lie:
     """Change one part of the proof of a submission: A, B, C, Q, y."""
 
     def change(s: Any) -> Any:
-        return (*s[:3], (*s[3][:place], value, *s[3][place + 1 :]))
+        return (*s[:4], (*s[4][:place], value, *s[4][place + 1 :]))
 
     return lambda t: t.event("UpdateSubmitted", submission=change)
-
-
-def share_commitments(change: Callable[[list[Any]], list[Any]]) -> Lie:
-    return lambda t: t.event("UpdateSubmitted", shareCommitments=lambda found: tuple(change(list(found))))
 
 
 def forged(lie: Lie) -> Lie:
@@ -102,15 +98,14 @@ def finalized(change: Callable[[list[dict[str, Any]]], Any]) -> Lie:
 UPDATES: dict[str, tuple[Lie, str]] = {
     "another C_U": (submission(0, ONE), "round 1, update of .*: the"),
     "another D": (submission(1, ONE), "round 1, update of .*: the proof"),
-    "other sealed shares": (submission(2, bytes(32)), "round 1, update of .*: the proof"),
+    "other share commitments": (submission(2, bytes(32)), "round 1, update of .*: the proof"),
+    "other sealed shares": (submission(3, bytes(32)), "round 1, update of .*: the proof"),
     "another A": (proof(0, ONE), "round 1, update of .*: the proof"),
     "another C": (proof(2, ONE), "round 1, update of .*: the proof"),
     "another Q": (proof(3, ONE), "round 1, update of .*: the link"),
     "another y": (proof(4, 1), "round 1, update of .*: the proof"),
     "a point off the curve": (proof(2, (1, 1)), "malformed point"),
-    "other share commitments": (share_commitments(lambda _: [ONE]), "round 1, update of .*: the proof"),
-    "shares of a higher degree": (forged(share_commitments(lambda s: [*s, ONE])), "shares of another degree"),
-    "a share commitment off the curve": (forged(share_commitments(lambda _: [(1, 1)])), "round 1, update of .*curve"),
+    "an index with other commitments": (forged(submission(2, bytes(32))), "update of .*other share commitments"),
     "a share too short": (sealed(lambda blob: blob[:-1]), r"the sealed share of worker 1 has \d+ bytes"),
     "a share too long": (sealed(lambda blob: blob + b"x"), r"the sealed share of worker 1 has \d+ bytes"),
     "an update twice": (lambda t: t.events("UpdateSubmitted", once_more), "submitted twice"),
@@ -135,8 +130,8 @@ SETTLED: dict[str, tuple[Lie, str]] = {
     "an update left out": (finalized(lambda u: u[1:]), "settled with other updates"),
     "another order": (finalized(lambda u: u[::-1]), "settled with other updates"),
     "other share commitments": (
-        finalized(lambda u: [u[0] | {"shareCommitments": bytes(32)}, *u[1:]]),
-        "settled with other updates or share commitments",
+        finalized(lambda u: [u[0] | {"attachments": bytes(32)}, *u[1:]]),
+        "settled with other updates",
     ),
     "another weight": (finalized(lambda u: [u[0] | {"rows": u[0]["rows"] + 1}, *u[1:]]), "settled with other updates"),
     "another model proven": (aggregate(newModel=ONE), "names another model than the proof"),

@@ -12,7 +12,8 @@ from fedproof.errors import ContractRejected, ProofError, SealingError, SharingE
 from fedproof.learning import exact
 from fedproof.ledger.federation import Stage, Update
 from fedproof.nodes.holder import OpenedDataset
-from fedproof.nodes.participant import Participant, put_shares
+from fedproof.nodes.participant import Participant
+from fedproof.nodes.sealed import put_shares
 from fedproof.nodes.state import StateFile
 from fedproof.nodes.worker import Worker
 from fedproof.proving.linked import LinkedProof
@@ -464,7 +465,7 @@ def test_an_index_blob_of_another_length_is_refused(arena: Arena, monkeypatch: p
     from fedproof.nodes import participant as node
 
     game = arena.open()
-    monkeypatch.setattr(node, "put_shares", lambda store, sealed: put_shares(store, sealed[:2]))
+    monkeypatch.setattr(node, "put_shares", lambda store, points, sealed: put_shares(store, points, sealed[:2]))
     game.train(0)
     monkeypatch.undo()
     game.train(1, 2)

@@ -85,8 +85,8 @@ def spoil(worker: int, how: str) -> None:
     real = participant.put_shares
     spoilt: list[bytes] = []
 
-    def put(store: BlobStore, sealed: list[bytes]) -> bytes:
-        digest = real(store, sealed)
+    def put(store: BlobStore, commitments: list[bytes], sealed: list[bytes]) -> bytes:
+        digest = real(store, commitments, sealed)
         if not spoilt:
             spoilt.append(digest)
             path = Path(store.name) / content_id(sealed[worker - 1])

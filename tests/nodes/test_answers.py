@@ -45,7 +45,7 @@ class Answering:
             SimpleNamespace(),  # type: ignore[arg-type]
         )
         desk.state.put(enrolments={"1": {"masks": "", "spent": 1, "terms": TASK.terms.hex()}})
-        self.node.sent.keep(1, 1, [b"sealed 1", b"sealed 2", b"sealed 3"], [b"one", b"two", b"three"])
+        self.node.sent.keep(1, 1, [bytes(64)], [b"sealed 1", b"sealed 2", b"sealed 3"], [b"one", b"two", b"three"])
         self.role: Any = desk.participant(Paper(), federation=federation)
         self.role._enrolled_node = lambda *_: self.node
         self.role._account = ACCOUNT

@@ -257,7 +257,7 @@ def test_what_a_task_needed_is_dropped_when_it_is_done(desk: Desk) -> None:
     committee: Any = SimpleNamespace(credit=lambda _: 0)
     sent = SentShares(desk.state.folder / "sent")
     for number, round_number in ((1, 2), (1, 3), (11, 3)):
-        sent.keep(number, round_number, [b"sealed"], [b"share"])
+        sent.keep(number, round_number, [bytes(64)], [b"sealed"], [b"share"])
     mine, others = f"answer/{'63' * 32}", ["answer/ff", "submit/11/3/aa"]
     saved = {"enrolments": {"1": {}}, "trained": {"aa": [1, 3]}, "revealed": {"1/3": [2]}}
     ready = {"1/3": {}, "11/3": {}}

@@ -149,7 +149,7 @@ def test_what_complaints_need_is_kept_until_the_next_round(arena: Arena) -> None
     ids = participant.deployment.store.get(game.updates[0].sealed_digest.hex())
     for index in (1, 2, 3):
         sealed = participant.sent.sealed(task.task_id, 1, index)
-        assert sealed == participant.deployment.store.get(ids[32 * (index - 1) : 32 * index].hex())
+        assert sealed == participant.deployment.store.get(ids[64 + 32 * (index - 1) : 64 + 32 * index].hex())
         share = participant.sent.share(task.task_id, 1, index)
         assert share is not None
         received = arena.workers[index - 1].receive(task, 1, game.updates[0], index)
@@ -237,7 +237,7 @@ def test_other_terms_than_at_the_enrolment_are_refused(arena: Arena) -> None:
     """A chain node that shows another committee, or a larger t, would have shares sealed to itself or laid open."""
     game = arena.open()
     participant, task = game.participants[0], game.task
-    participant.sent.keep(task.task_id, 1, [b"sealed"] * 3, [b"one", b"two", b"three"])
+    participant.sent.keep(task.task_id, 1, [bytes(64)], [b"sealed"] * 3, [b"one", b"two", b"three"])
     other = replace(task, params=replace(task.params, threshold=3), terms=bytes(32))
     before = participant.state.path.read_bytes()
     with pytest.raises(StateError, match="other terms when this node enrolled"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -101,11 +102,11 @@ class Node(Participant):
     def _make(self, task: TaskInfo, round_number: int, model: Any) -> tuple[Update, dict[str, float]]:
         self._reserve(task, round_number)
         self.made += 1
-        self.sent.keep(task.task_id, round_number, [b"sealed"] * 3, [b"share"] * 3)
+        self.sent.keep(task.task_id, round_number, [bytes(64)], [b"sealed"] * 3, [b"share"] * 3)
         word = _core.fr_random(2)
         proof = LinkedProof(bytes(256), SRS.commit(word), SRS.commit(word), int(_core.fr_to_bytes(word)[:32].hex(), 16))
-        masked, share = self._masked(self._masks(task.task_id)), SRS.commit(_core.fr_random(2))
-        update = Update(ACCOUNT.address, 20, masked, SRS.commit(_core.fr_random(3)), (share,), bytes(32), proof)
+        masked, share = self._masked(self._masks(task.task_id)), os.urandom(32)
+        update = Update(ACCOUNT.address, 20, masked, SRS.commit(_core.fr_random(3)), share, bytes(32), proof)
         return update, {"prove": 0.5}
 
 
@@ -239,7 +240,7 @@ def test_an_update_of_other_terms_or_of_an_old_backup_is_not_sent(desk: Desk, li
         train(mine)
 
 
-@pytest.mark.parametrize("change", [{"y": "ff" * 32}, {"d": "00"}, {"rows": "1"}, {"share_commitments": [""]}, None])
+@pytest.mark.parametrize("change", [{"y": "ff" * 32}, {"d": "00"}, {"rows": "1"}, {"share_digest": ""}, None])
 def test_an_update_that_is_damaged_on_disk_is_said(desk: Desk, line: Line, tmp_path: Path, change: Any) -> None:
     line.refuses = {"prepare"}
     with pytest.raises(UnreachableError):

@@ -18,7 +18,8 @@ from fedproof.nodes.models import settled_model
 from fedproof.nodes.participant import Participant
 from fedproof.nodes.roles.inspection import Inspection
 from fedproof.nodes.roles.tasks import PATIENCE
-from fedproof.nodes.worker import Worker, sealed_share
+from fedproof.nodes.sealed import sealed_share
+from fedproof.nodes.worker import Worker
 from fedproof.sealing import seal
 from fedproof.sharing import Output, Sharing
 from tests.contracts.test_bn254 import point_outside_the_subgroup
@@ -457,7 +458,7 @@ def test_the_sealed_share_of_another_worker_cannot_be_taken_for_ones_own(cast: C
     cast.start(task_id)
     cast.run(cast.at(task_id, Stage.REJECTING))
     task, update = cast.task(task_id), cast.federation.updates(task_id, 1)[0]
-    assert len({sealed_share(cast.deployment.store, update, k, 3) for k in (1, 2, 3)}) == 3
+    assert len({sealed_share(cast.deployment.store, update, k, 3, 1) for k in (1, 2, 3)}) == 3
     worker: Worker = cast.workers[0].role._worker
     with pytest.raises(Exception, match="open"):
         worker.receive(task, 1, update, 2)

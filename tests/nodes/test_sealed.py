@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 
 from fedproof import _core
-from fedproof.errors import SealingError, StorageError
+from fedproof.errors import SealingError, SharingError, StorageError
 from fedproof.ledger.committee import Kind, Stake, Windows
 from fedproof.nodes.roles.inspection import Inspection
-from fedproof.nodes.sealed import sealed_bytes, share_bytes
+from fedproof.nodes.sealed import ShareIndex, sealed_bytes, share_bytes, share_index
 from fedproof.nodes.worker import Worker
+from fedproof.proving.transcript import share_commitments_digest
 from fedproof.sealing import KeyPair, seal
 from fedproof.sharing import Share
 from fedproof.storage import BlobStore
 from tests.nodes.paper import WORKERS, Desk, Paper, task
 
 SIZE = 17
+POINT = _core.g1_generator()
 SHARE = Share(1, _core.fr_random(SIZE)).encode()
 WINDOWS = Windows(100, 110, 120, 130, 140, 150)
 
@@ -56,13 +58,22 @@ def inspection(desk: Desk, store: BlobStore, monkeypatch: pytest.MonkeyPatch) ->
 def put(store: BlobStore, size: int) -> Any:
     """An update, or an output, of three blobs of a size."""
     blob = bytes.fromhex(store.put(bytes(size)))
-    return SimpleNamespace(participant="0xp", sealed_digest=bytes.fromhex(store.put(3 * blob)), blob=blob)
+    return indexed(store, ShareIndex((POINT,), (blob,) * 3), blob=blob, output=bytes.fromhex(store.put(3 * blob)))
+
+
+def indexed(store: BlobStore, index: ShareIndex, **more: bytes) -> Any:
+    """An update with an index blob, whose commitments it was proven with."""
+    digest = share_commitments_digest(index.commitments)
+    name = bytes.fromhex(store.put(index.encode()))
+    return SimpleNamespace(
+        participant="0xp", update=POINT, share_digest=digest, sealed_digest=name, attachments=digest + name, **more
+    )
 
 
 READS: dict[str, Callable[[Inspection, Any], object]] = {
     "own share": lambda i, u: i._worker.receive(task(), 1, u, 1),
     "another's share": lambda i, u: i._sealed(task(), u, 2, WINDOWS),
-    "output": lambda i, u: i._worker.sealed_output(task(), u.sealed_digest),
+    "output": lambda i, u: i._worker.sealed_output(task(), u.output),
 }
 
 
@@ -83,10 +94,10 @@ def test_a_published_share_is_read_up_to_what_it_can_have(inspection: Inspection
     for size, comes in ((len(SHARE), True), (len(SHARE) + 1, False)):
         update = put(store, size)
         if comes:
-            assert inspection._published(update, 1, update.blob, WINDOWS) is None  # zeros are no share
+            assert inspection._published(task(), update, 1, update.blob, WINDOWS) is None  # zeros are no share
             continue
         with pytest.raises(StorageError, match=f"larger than the {len(SHARE)} bytes"):
-            inspection._published(update, 1, update.blob, WINDOWS)
+            inspection._published(task(), update, 1, update.blob, WINDOWS)
 
 
 def test_a_share_that_is_too_large_is_one_that_does_not_come(inspection: Inspection, store: BlobStore) -> None:
@@ -94,3 +105,49 @@ def test_a_share_that_is_too_large_is_one_that_does_not_come(inspection: Inspect
     update, running = put(store, sealed_bytes(SIZE) + 1), task(round=1)
     inspection._receive(running, b"digest", update)
     assert inspection.findings(running).wrong == {b"digest": Kind.FETCH}
+
+
+def test_an_index_is_read_as_it_was_written(store: BlobStore) -> None:
+    index = ShareIndex((POINT, _core.g1_mul(POINT, _core.fr_from_ints([7]))), tuple(bytes([k]) * 32 for k in range(5)))
+    assert share_index(store, indexed(store, index), 5, 2) == index
+
+
+LIES: dict[str, tuple[tuple[bytes, ...], int, str]] = {
+    "one commitment less": ((), 3, "bytes for 3 workers and 1 commitments"),
+    "one commitment more": ((POINT, POINT), 3, "bytes for 3 workers and 1 commitments"),
+    "one share less": ((POINT,), 2, "bytes for 3 workers and 1 commitments"),
+    "a point off the curve": ((bytes(31) + b"\x01" + bytes(31) + b"\x03",), 3, "no point"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_an_index_that_is_none_is_a_share_that_does_not_open(
+    inspection: Inspection, store: BlobStore, lie: str
+) -> None:
+    """It cannot be made good: its id is on chain. So every worker complains at once, and no share is published."""
+    commitments, ids, says = LIES[lie]
+    update = indexed(store, ShareIndex(commitments, (bytes(32),) * ids))
+    with pytest.raises(SharingError, match=says):
+        share_index(store, update, 3, 1)
+    inspection._receive(task(round=1), b"digest", update)
+    assert inspection.findings(task(round=1)).wrong == {b"digest": Kind.OPEN}
+
+
+def test_an_index_with_other_commitments_than_were_proven_is_refused(inspection: Inspection, store: BlobStore) -> None:
+    update = indexed(store, ShareIndex((POINT,), (bytes(32),) * 3))
+    update.share_digest = share_commitments_digest([_core.g1_neg(POINT)])
+    with pytest.raises(SharingError, match="other share commitments"):
+        share_index(store, update, 3, 1)
+    assert inspection._published(task(), update, 1, bytes.fromhex(store.put(SHARE)), WINDOWS) is None
+
+
+def test_no_worker_is_blamed_where_a_participants_commitments_are_lost(
+    inspection: Inspection, store: BlobStore
+) -> None:
+    """An output cannot be judged without them: that is silence, and silence is no lie."""
+    lost = indexed(store, ShareIndex((POINT,), (bytes(32),) * 3))
+    lost.sealed_digest = lost.attachments = bytes(32)
+    spoilt = indexed(store, ShareIndex((), (bytes(32),) * 3))
+    for update in (lost, spoilt):
+        with pytest.raises(StorageError):
+            inspection._worker.open_output(task(), 1, [update], 2, b"")

@@ -36,7 +36,6 @@ TRAINING: dict[str, Any] = {
     "model": P2,
     "update": P3,
     "d": P4,
-    "share_commitments": [P1, P2],
 }
 DIGEST: dict[str, Any] = {
     "task": 7,
@@ -46,8 +45,7 @@ DIGEST: dict[str, Any] = {
     "masked_dataset": P1,
     "update": P2,
     "d": P3,
-    "share_commitments": [P4],
-    "sealed_digest": H2,
+    "attachments": H2,
     "proof": b"\x05" * 256,
     "q": P1,
     "y": 11,
@@ -72,7 +70,10 @@ USES: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (transcript.listing_pre, LISTING),
     (transcript.listing_challenges, LISTING),
     (transcript.training_pre, TRAINING),
-    (transcript.training_challenges, {"pre": H1, "sealed_digest": H2}),
+    (transcript.sealing_context, {"pre": H1, "share_digest": H2}),
+    (transcript.share_commitments_digest, {"share_commitments": [P1, P2]}),
+    (transcript.attachments_word, {"share_digest": H1, "sealed_digest": H2}),
+    (transcript.training_challenges, {"pre": H1, "attachments": H2}),
     (transcript.training_digest, DIGEST),
     (transcript.aggregation_pre, AGGREGATION),
     (transcript.aggregation_challenges, {"pre": H1}),
@@ -115,8 +116,14 @@ def test_digest_changes_with_each_point_of_the_proof(place: int) -> None:
 @pytest.mark.parametrize(
     ("use", "fields", "one", "other"),
     [
-        (transcript.training_pre, TRAINING, {"share_commitments": [P1, P2]}, {"share_commitments": [P2, P1]}),
-        (transcript.training_pre, TRAINING, {"share_commitments": [P1]}, {"share_commitments": [P1, P1]}),
+        (transcript.share_commitments_digest, {}, {"share_commitments": [P1, P2]}, {"share_commitments": [P2, P1]}),
+        (transcript.share_commitments_digest, {}, {"share_commitments": [P1]}, {"share_commitments": [P1, P1]}),
+        (
+            transcript.attachments_word,
+            {},
+            {"share_digest": H1, "sealed_digest": H2},
+            {"share_digest": H2, "sealed_digest": H1},
+        ),
         (transcript.aggregation_pre, AGGREGATION, {"digests": [H2, H3]}, {"digests": [H3, H2]}),
         (transcript.training_pre, TRAINING, {"model": P2, "update": P3}, {"model": P3, "update": P2}),
         (transcript.aggregation_pre, AGGREGATION, {"model": P2, "new_model": P3}, {"model": P3, "new_model": P2}),
@@ -149,9 +156,8 @@ def test_training_transcript_is_what_abi_encode_gives() -> None:
         "address",
         "bytes32",
         *["uint256"] * 8,
-        "bytes32",
     ]
-    values = [keccak(text="fedproof/training/pre/v1"), 1, 1, A1, 7, 2, A2, H1, *points, keccak(P1 + P2)]
+    values = [keccak(text="fedproof/training/pre/v1"), 2, 1, A1, 7, 2, A2, H1, *points]
     pre = keccak(encode(types, values))
     assert transcript.training_pre(**TRAINING) == pre
     sigma, lam = transcript.training_challenges(pre, H2)
@@ -159,18 +165,31 @@ def test_training_transcript_is_what_abi_encode_gives() -> None:
     assert lam == int.from_bytes(keccak(keccak(text="fedproof/lambda/v1") + pre + H2), "big") % MODULUS
 
 
+def test_what_is_attached_to_an_update_is_what_abi_encode_gives() -> None:
+    shares = transcript.share_commitments_digest([P1, P2])
+    assert shares == keccak(P1 + P2)
+    assert transcript.attachments_word(shares, H2) == keccak(transcript.tag("training/attachments") + shares + H2)
+    assert transcript.sealing_context(H1, shares) == keccak(transcript.tag("training/sealing") + H1 + shares)
+
+
+def test_the_lambda_of_an_aggregate_is_a_power_of_its_sigma() -> None:
+    sigma, lam = transcript.aggregation_challenges(H1)
+    assert sigma == int.from_bytes(keccak(keccak(text="fedproof/sigma/v1") + H1), "big") % MODULUS
+    assert lam == pow(sigma, 2**24, MODULUS)
+
+
 def test_digest_is_what_abi_encode_gives() -> None:
     head = encode(
         ["bytes32", "uint256", "uint256", "address", "uint256"], [transcript.tag("training/digest"), 7, 2, A2, 9]
     )
-    expected = keccak(head + P1 + P2 + P3 + keccak(P4) + H2 + DIGEST["proof"] + P1 + _word(11))
+    expected = keccak(head + P1 + P2 + P3 + H2 + DIGEST["proof"] + P1 + _word(11))
     assert transcript.training_digest(**DIGEST) == expected
 
 
 def test_listing_transcript_is_what_abi_encode_gives() -> None:
     points = [int.from_bytes(P[half : half + 32], "big") for P in (P1, P2) for half in (0, 32)]
     types = ["bytes32", "uint256", "uint256", "address", "address", "bytes32", *["uint256"] * 5, "bytes32"]
-    values = [keccak(text="fedproof/listing/pre/v1"), 1, 1, A1, A2, H1, *points, 96, keccak(b"name")]
+    values = [keccak(text="fedproof/listing/pre/v1"), 2, 1, A1, A2, H1, *points, 96, keccak(b"name")]
     assert transcript.listing_pre(**LISTING) == keccak(encode(types, values))
 
 
@@ -199,7 +218,7 @@ def test_aggregation_transcript_is_what_abi_encode_gives() -> None:
         "bytes32",
         *["uint256"] * 7,
     ]
-    values = [keccak(text="fedproof/aggregation/pre/v1"), 1, 1, A1, 7, 2, A2, H1, keccak(H2 + H3), 12, *points]
+    values = [keccak(text="fedproof/aggregation/pre/v1"), 2, 1, A1, 7, 2, A2, H1, keccak(H2 + H3), 12, *points]
     assert transcript.aggregation_pre(**AGGREGATION) == keccak(encode(types, values))
 
 
@@ -213,7 +232,8 @@ def test_aggregation_transcript_is_what_abi_encode_gives() -> None:
         (transcript.training_pre, TRAINING, {"circuit_id": H1 + b"\0"}),
         (transcript.training_pre, TRAINING, {"task": -1}),
         (transcript.training_pre, TRAINING, {"task": 1 << 256}),
-        (transcript.training_pre, TRAINING, {"share_commitments": [P1 + P2]}),
+        (transcript.share_commitments_digest, {}, {"share_commitments": [P1 + P2]}),
+        (transcript.attachments_word, {"share_digest": H1}, {"sealed_digest": H1 + H1}),
         (transcript.training_digest, DIGEST, {"proof": b"\0" * 255}),
         (transcript.training_digest, DIGEST, {"y": MODULUS}),
         (transcript.eligibility_scope, SCOPE, {"purpose": 3}),

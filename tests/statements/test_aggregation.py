@@ -12,7 +12,7 @@ from fedproof.learning.fixed import Int, TrainingSpec
 from fedproof.proving.r1cs import FrArray
 from fedproof.statements.aggregation import AggregationStatement, AggregationWitness, divide
 from tests.statements.test_training import evaluate
-from tests.support.soundness import LAMBDA, SIGMA, Forger, add, assert_only_rule_notices, broken_rules, forged, put
+from tests.support.soundness import DERIVED, SIGMA, Forger, add, assert_only_rule_notices, broken_rules, forged, put
 
 R = _core.MODULUS
 BOUND = TrainingSpec(256, 4).update_bound
@@ -40,7 +40,8 @@ def test_accepts_the_rounded_average_and_costs_what_it_says(count: int) -> None:
     assert cs.build().first_unsatisfied(cs.witness()) is None
     assert cs.num_constraints == statement.cost()
     rem = [*w.remainder.tolist(), *_core.fr_to_ints(w.blinding)]
-    assert cs.public_values()[-1] == (evaluate(w.quotient.tolist(), SIGMA) + LAMBDA * evaluate(rem, SIGMA)) % R
+    inner = evaluate(rem, SIGMA) + DERIVED * count
+    assert cs.public_values()[-1] == (evaluate(w.quotient.tolist(), SIGMA) + DERIVED * inner) % R
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 11])
@@ -130,7 +131,14 @@ def test_rejects_a_parity_that_is_not_a_bit(small: Small) -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    ["commitment blinding", "evaluation/quotient", "evaluation/remainder", "evaluation/lambda", "powers of sigma"],
+    [
+        "commitment blinding",
+        "challenge/lambda",
+        "evaluation/quotient",
+        "evaluation/remainder",
+        "evaluation/lambda",
+        "powers of sigma",
+    ],
 )
 def test_rejects_a_false_product_of_the_evaluation(small: Small, rule: str) -> None:
     statement, w = small
@@ -154,6 +162,6 @@ def test_every_rule_has_been_attacked(small: Small) -> None:
     attacked = {
         "lookup/sum", "lookup/limb/input", "lookup/limb/row", "rem/below N", "N/halves", "N/parity is boolean",
         "powers of sigma", "commitment blinding", "evaluation/quotient", "evaluation/remainder", "evaluation/lambda",
-        "evaluation/output",
+        "evaluation/output", "challenge/lambda",
     }  # fmt: skip
     assert set(forged(*small).groups) == attacked

@@ -24,7 +24,7 @@ from tests.statements.models.test_proofs import drawn_after
 from tests.support.determined import free_after_the_challenges
 from tests.support.mutation import unnoticed_wires
 from tests.support.occurrences import broken_occurrences, changed
-from tests.support.soundness import LAMBDA, SIGMA, broken_rules, forged
+from tests.support.soundness import DERIVED, SIGMA, broken_rules, forged
 
 R = _core.MODULUS
 FIRST, UPPER = LayerScales(8, 12), LayerScales(8, 14)
@@ -77,7 +77,7 @@ def test_accepts_the_rounded_average_and_costs_what_it_says(name: str, count: in
     cs = forged(statement, a.witness)
     assert cs.build().first_unsatisfied(cs.witness()) is None
     assert cs.num_constraints == statement.cost()
-    assert cs.public_values()[-1] == (evaluate(a.step) + LAMBDA * evaluate(a.rest)) % R
+    assert cs.public_values()[-1] == (evaluate(a.step) + DERIVED * (evaluate(a.rest) + DERIVED * count)) % R
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -88,18 +88,18 @@ def test_each_coefficient_counts_at_its_own_position_alone(name: str) -> None:
     nothing = AggregationWitness(COUNT, zeros, zeros, _core.fr_from_ints([0, 0, 0]))
 
     def opened(w: AggregationWitness) -> int:
-        return forged(statement, w).public_values()[-1]
+        return (forged(statement, w).public_values()[-1] - DERIVED**2 * COUNT) % R
 
     assert opened(nothing) == 0
     units = np.eye(size, dtype=np.int64)
     places = plan.positions().tolist()
     for unit, place in zip(units, places, strict=True):
         assert opened(replace(nothing, quotient=unit)) == pow(SIGMA, place, R)
-        assert opened(replace(nothing, remainder=unit)) == LAMBDA * pow(SIGMA, place, R) % R
+        assert opened(replace(nothing, remainder=unit)) == DERIVED * pow(SIGMA, place, R) % R
     for k in range(3):
         blinding = _core.fr_from_ints([int(k == j) for j in range(3)])
         place = plan.offset(plan.depth) + k
-        assert opened(replace(nothing, blinding=blinding)) == LAMBDA * pow(SIGMA, place, R) % R
+        assert opened(replace(nothing, blinding=blinding)) == DERIVED * pow(SIGMA, place, R) % R
 
 
 def test_a_logistic_plan_has_the_circuit_of_its_specification() -> None:
@@ -204,13 +204,13 @@ def test_a_leader_cannot_commit_to_anything_in_a_gap_or_to_exchanged_layers() ->
 
     def prove(step: FrArray, rest: FrArray) -> tuple[Any, Any, list[bytes]]:
         points = [srs.commit(step), srs.commit(rest)]
-        proof = prove_linked(keys, statement, a.witness, srs, [step, rest], lambda d: drawn_after(d, points))
+        proof = prove_linked(keys, statement, a.witness, srs, [step, rest], lambda d: drawn_after(d, points), [COUNT])
         return proof, drawn_after(proof.d, points), points
 
     proof, drawn, points = prove(a.step, a.rest)
-    check_linked(keys.verifying, [COUNT], drawn, proof, points)
+    check_linked(keys.verifying, [], drawn, proof, points, [COUNT])
     with pytest.raises(ProofError):
-        check_linked(keys.verifying, [COUNT + 1], drawn, proof, points)
+        check_linked(keys.verifying, [], drawn, proof, points, [COUNT + 1])
 
     assert g > 1
     gaps = sorted(set(range(plan.offset(plan.depth))) - set(plan.positions().tolist()))
@@ -234,4 +234,4 @@ def test_a_leader_cannot_commit_to_anything_in_a_gap_or_to_exchanged_layers() ->
         with pytest.raises(ProofError, match="not what the commitments hold"):
             prove(step, rest)
         with pytest.raises(ProofError, match="link"):
-            check_linked(keys.verifying, [COUNT], drawn, proof, [srs.commit(step), srs.commit(rest)])
+            check_linked(keys.verifying, [], drawn, proof, [srs.commit(step), srs.commit(rest)], [COUNT])

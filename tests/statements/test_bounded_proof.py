@@ -52,9 +52,7 @@ def challenges(keys: Keys, commitments: list[bytes], d: bytes, **changes: Any) -
     """The transcript of an update, as a contract computes it: the one of training."""
     masked, model, update = commitments
     names = {"masked_dataset": masked, "model": model, "update": update, "d": d}
-    pre = training_pre(
-        circuit_id=keys.circuit.circuit_id, share_commitments=[commitments[0]], **(FIELDS | names | changes)
-    )
+    pre = training_pre(circuit_id=keys.circuit.circuit_id, **(FIELDS | names | changes))
     return training_challenges(pre, SEALED)
 
 

@@ -24,6 +24,8 @@ from fedproof.proving.transcript import (
     Challenges,
     aggregation_challenges,
     aggregation_pre,
+    attachments_word,
+    share_commitments_digest,
     training_challenges,
     training_pre,
 )
@@ -83,7 +85,7 @@ class Round:
         masked, model = (self.srs.commit(vector) for vector in vectors[:2])
         committed = self.srs.commit(update_vector(factor * update, witness.update_blinding))
         assert model == self.task.model
-        shares = tuple(self.srs.commit(_core.fr_random(8)) for _ in range(self.task.threshold))
+        shares = share_commitments_digest([self.srs.commit(_core.fr_random(8)) for _ in range(self.task.threshold)])
         sealed = _core.keccak256(committed)
 
         def challenge(d: bytes) -> Challenges:
@@ -98,9 +100,8 @@ class Round:
                 model=model,
                 update=committed,
                 d=d,
-                share_commitments=shares,
             )
-            return training_challenges(pre, sealed)
+            return training_challenges(pre, attachments_word(shares, sealed))
 
         proof = prove_linked(self.keys["bounded"], BOUNDED, witness, self.srs, vectors, challenge)
         return Update(who.account.address, who.rows, masked, committed, shares, sealed, proof), witness.update_blinding
@@ -132,7 +133,7 @@ class Round:
             return aggregation_challenges(pre)
 
         vectors = [weight_vector(quotient), update_vector(remainder, witness.blinding)]
-        proof = prove_linked(self.keys["aggregation"], AGGREGATION, witness, self.srs, vectors, challenge)
+        proof = prove_linked(self.keys["aggregation"], AGGREGATION, witness, self.srs, vectors, challenge, [count])
         return Aggregate(new_model, _core.keccak256(new_model), proof), START + quotient
 
 

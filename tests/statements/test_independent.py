@@ -41,31 +41,44 @@ class Proven:
     challenges: Challenges
     proof: LinkedProof
     commitments: list[bytes]
+    numbers: list[int] | None = None
+    """What the link holds beside the commitments, of a statement that computes its lambda."""
 
     def groth16_holds(self, **changes: Any) -> bool:
         """What py_ecc says of the proof."""
         p = replace(self, **changes)
-        return groth16_holds(p.vk, [*p.public, *p.challenges, p.proof.y], p.proof)
+        challenges = p.challenges if self.numbers is None else p.challenges[:1]
+        return groth16_holds(p.vk, [*p.public, *challenges, p.proof.y], p.proof)
 
     def link_holds(self, **changes: Any) -> bool:
         """What py_ecc says of its link."""
         p = replace(self, **changes)
-        return link_holds(p.vk, *p.challenges, p.proof, p.commitments)
+        lam = p.challenges.lam
+        y = p.proof.y - sum(n * lam ** (len(p.commitments) + k) for k, n in enumerate(p.numbers or ()))
+        return link_holds(p.vk, *p.challenges, replace(p.proof, y=y % _core.MODULUS), p.commitments)
 
 
-def prove(statement: Any, witness: Any, vectors: Sequence[FrArray], public: list[int], srs: _core.Srs) -> Proven:
+def prove(
+    statement: Any,
+    witness: Any,
+    vectors: Sequence[FrArray],
+    public: list[int],
+    srs: _core.Srs,
+    numbers: list[int] | None = None,
+) -> Proven:
     keys = setup(compile_statement(statement), srs, DatasetLayout(SPEC.rows, SPEC.columns).masks)
     commitments = [srs.commit(vector) for vector in vectors]
 
     def challenge(d: bytes) -> Challenges:
         base = d + b"".join(commitments)
         hashed = (_core.keccak256(name + base) for name in (b"sigma", b"lambda"))
-        return Challenges(*(int.from_bytes(digest, "big") % _core.MODULUS for digest in hashed))
+        sigma, lam = (int.from_bytes(digest, "big") % _core.MODULUS for digest in hashed)
+        return Challenges(sigma, lam if numbers is None else pow(sigma, 2**24, _core.MODULUS))
 
-    proof = prove_linked(keys, statement, witness, srs, vectors, challenge)
+    proof = prove_linked(keys, statement, witness, srs, vectors, challenge, numbers)
     drawn = challenge(proof.d)
-    check_linked(keys.verifying, public, drawn, proof, commitments)
-    return Proven(keys.verifying, public, drawn, proof, commitments)
+    check_linked(keys.verifying, public, drawn, proof, commitments, numbers)
+    return Proven(keys.verifying, public, drawn, proof, commitments, numbers)
 
 
 @cache
@@ -102,8 +115,9 @@ def proven() -> dict[str, Proven]:
         AggregationStatement(SPEC.columns, SPEC.update_bound),
         AggregationWitness(count, quotient, remainder, blinding),
         [weight_vector(quotient), update_vector(remainder, blinding)],
-        [count],
+        [],
         srs,
+        [count],
     )
     # the second commitment is what a contract computes from the updates: C_S - N (C_W' - C_W)
     points = [srs.commit(update_vector(x.trace.update, x.update_blinding)) for x in witnesses]
@@ -121,6 +135,12 @@ def test_py_ecc_accepts_an_honest_proof_and_no_other(name: str) -> None:
     assert not good.groth16_holds(proof=another_value)
     assert not good.link_holds(proof=another_value)
     assert not good.groth16_holds(proof=replace(good.proof, d=_core.g1_add(good.proof.d, good.vk.ic[-1])))
+
+
+def test_an_average_over_another_number_of_rows_does_not_link() -> None:
+    good = proven()["aggregation"]
+    assert good.numbers is not None
+    assert not good.link_holds(numbers=[good.numbers[0] + 1])
 
 
 def test_an_update_over_another_dataset_does_not_link() -> None:

@@ -14,8 +14,11 @@ import numpy as np
 from fedproof import _core
 from fedproof.proving.lin import Lin
 from fedproof.proving.r1cs import ConstraintSystem, FrArray, Values
+from fedproof.proving.transcript import derived_lambda
 
 SIGMA, LAMBDA = 0x1234567890ABCDEF1234567890ABCDEF, 0xFEDCBA0987654321FEDCBA0987654321
+DERIVED = derived_lambda(SIGMA)
+"""The lambda of a statement that computes its own."""
 Forgery = Callable[["Forger", FrArray], FrArray]
 
 

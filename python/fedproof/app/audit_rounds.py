@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fedproof import _core
 from fedproof.app.audit_base import direct_call, number_words, plain, require
 from fedproof.app.audit_committee import check_removal
 from fedproof.app.audit_task import TaskAuditor
@@ -20,7 +19,8 @@ from fedproof.ledger.events import Event
 from fedproof.ledger.federation import Aggregate, Enrolment, SettledRound, TaskInfo, Update
 from fedproof.ledger.federation_types import linked_proof, set_bits
 from fedproof.nodes.params import update_size
-from fedproof.nodes.worker import check_aggregate, sealed_share, update_pre
+from fedproof.nodes.sealed import sealed_share
+from fedproof.nodes.worker import check_aggregate, update_pre
 from fedproof.proving.linked import check_linked
 from fedproof.proving.transcript import training_challenges
 from fedproof.sealing import sealed_length, suite_of_public_key
@@ -129,19 +129,16 @@ class RoundAuditor:
         vk = self.auditor.keys["training"]
         chain_id = self.auditor.market.chain.chain_id
         pre = update_pre(self.federation, chain_id, vk.circuit_id, task, number, update)
-        challenges = training_challenges(pre, update.sealed_digest)
+        challenges = training_challenges(pre, update.attachments)
         check_linked(vk, [], challenges, update.proof, [update.masked_dataset, task.model, update.update])
 
     def _check_update(self, task: TaskInfo, number: int, update: Update) -> None:
         where = f"round {number}, update of {update.participant}"
         try:
             self._check_proof(task, number, update)
-            require(len(update.share_commitments) == task.threshold, f"{where}: shares of another degree")
-            for point in update.share_commitments:
-                _core.g1_check(point)
             length = HEAD_BYTES + VALUE_BYTES * update_size(self.auditor.description.plan)
             for place, worker in enumerate(task.workers, 1):
-                blob = sealed_share(self.auditor.store, update, place, len(task.workers))
+                blob = sealed_share(self.auditor.store, update, place, len(task.workers), task.threshold)
                 expected = sealed_length(suite_of_public_key(worker.hpke_key), length)
                 require(len(blob) == expected, f"{where}: the sealed share of worker {place} has {len(blob)} bytes")
         except AuditError:
@@ -181,7 +178,7 @@ class RoundAuditor:
         sealed = [plain(update.sealed(self.enrolments[update.participant].index)) for update in updates]
         require(
             list(plain(call["updates"])) == sealed,
-            f"{where}: it was settled with other updates or share commitments than were submitted",
+            f"{where}: it was settled with other updates than were submitted",
         )
         aggregate = _aggregate(call["aggregate"])
         require(

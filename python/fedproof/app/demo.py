@@ -155,7 +155,8 @@ def _play(
     for number in range(1, options.rounds + 1):
         model = rounds[-1].model if rounds else start
         rounds.append(play_round(world, seats, workers, number, model, test, costs, teller))
-    rounds[0].gas_open, rounds[0].tx_open = opening.gas_used, opening.tx_hash
+    if opening is not None:
+        rounds[0].gas_open, rounds[0].tx_open = opening.gas_used, opening.tx_hash
     paid = [world.federation.claim(seat.participant.account, task.task_id).reward for seat in seats]
     teller.step(f"rewards by proven rows claimed: {', '.join(f'{reward / TOKEN:.2f}' for reward in paid)} tokens")
     world.federation.refund(world.operator, task.task_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from fedproof.app.audit_market import listing_at
 from fedproof.app.connection import Connection
@@ -16,11 +16,9 @@ from fedproof.ledger import Chain
 from fedproof.ledger.embedded import EmbeddedNode
 from fedproof.ledger.federation import Stage, TaskInfo, Update
 from fedproof.nodes.params import TIER_TRAINING
-from fedproof.nodes.worker import MAX_INDEX_BYTES
+from fedproof.nodes.sealed import share_index
 from fedproof.storage import BlobStore
 from fedproof.storage.folders import new_folder, sync_files
-
-_WORD: Final = 32
 
 
 @dataclass(frozen=True)
@@ -132,16 +130,15 @@ def _blobs(network: Connection, task: TaskInfo) -> Iterator[tuple[str, str]]:
 
 def _shares(network: Connection, task: TaskInfo, number: int, update: Update) -> Iterator[tuple[str, str]]:
     what = f"round {number}, update of {update.participant}: its sealed shares"
-    index = update.sealed_digest.hex()
-    yield what, index
+    yield what, update.sealed_digest.hex()
     try:
-        ids = network.store.get(index, limit=MAX_INDEX_BYTES)
+        index = share_index(network.store, update, len(task.workers), task.threshold)
     except StorageError as error:
         raise StorageError(f"{what}: {error}") from None
-    if len(ids) != _WORD * len(task.workers):
-        raise SharingError(f"{what}: the index has {len(ids)} bytes for {len(task.workers)} workers")
-    for at in range(0, len(ids), _WORD):
-        yield what, ids[at : at + _WORD].hex()
+    except SharingError as error:
+        raise SharingError(f"{what}: {error}") from None
+    for name in index.ids:
+        yield what, name.hex()
 
 
 def _copy(store: BlobStore, kept: BlobStore, what: str, name: str) -> None:

@@ -62,7 +62,7 @@ def start(folder: Path, options: StartOptions, teller: Teller) -> dict[str, Any]
             sponsor = network.sponsor().account
             task = ensure_task(network, chain, sponsor, teller)
             if options.wait:
-                watch(network, chain, sponsor, task.task_id, teller, lambda: check_running(network), options.patience)
+                watch(network, chain, task.task_id, teller, lambda: check_running(network), options.patience)
     return status(folder)
 
 

@@ -75,7 +75,6 @@ def ensure_task(network: Network, chain: Chain, sponsor: Account, teller: Teller
 def watch(
     network: Network,
     chain: Chain,
-    sponsor: Account,
     task_id: int,
     teller: Teller,
     look: Callable[[], None],
@@ -106,9 +105,6 @@ def watch(
             if task.settled:
                 return task
             raise StateError(f"task {task_id} ended without a finished round; see logs/")
-        if task.stage == Stage.ENROLLING and task.enrolled == task.params.max_participants:
-            federation.open_round(sponsor, task_id)
-            continue
         look()
         if time.monotonic() > deadline:
             raise LedgerError(f"task {task_id} has not moved for {seconds:g} s ({progress(task)}); see logs/")

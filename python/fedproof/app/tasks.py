@@ -93,7 +93,8 @@ def start_task(
     timeout: float = 0.0,
     pause: Callable[[float], None] = time.sleep,
 ) -> Started:
-    """Close the enrolment and open round 1. A task that was started before is only looked at.
+    """Close the enrolment and open round 1. A task that was started before is only looked at, also if it started by
+    itself, as one does whose places are all taken.
 
     Args:
         at: wait for so many participants first. timeout: seconds to wait at most; 0 is without an end.
@@ -115,6 +116,9 @@ def start_task(
                 f"task {task_id} has {enrolled} of the {task.min_updates} participants that it needs at least; "
                 "wait for more: fedproof task watch"
             )
+        task = network.federation.task_info(task_id)
+        if task.stage != Stage.ENROLLING:
+            return _started(task, False)
         call = network.federation.contract.functions.openRound(task_id)
         _send(network, account, state, f"start/{task_id}", call)
         return _started(network.federation.task_info(task_id), True)
@@ -195,6 +199,8 @@ def _wait_enrolled(
             )
         pause(POLL_SECONDS)
         now = network.federation.task_info(task.task_id)
+        if now.stage == Stage.SUBMITTING:  # the last place is taken, and that opened it
+            return now.enrolled
         if now.stage != Stage.ENROLLING:
             raise InputError(f"task {task.task_id} does not enrol any more: see fedproof task status {task.task_id}")
         enrolled = now.enrolled

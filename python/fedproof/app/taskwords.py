@@ -77,7 +77,6 @@ _WORDS: Final[dict[str, tuple[str, Callable[[Args], str]]]] = {
         lambda a: f"round {a['round']} takes updates until block {a['deadline']}, and freezes at {a['freezeAt']}",
     ),
     "UpdateSubmitted": ("submitted", lambda a: f"round {a['round']}: {a['participant']} submitted its update"),
-    "RoundFull": ("full", lambda a: f"round {a['round']}: all updates are in, it freezes at block {a['freezeAt']}"),
     "UpdateRejected": (
         "rejected",
         lambda a: f"round {a['round']}: {a['by']} proved the update of {a['participant']} invalid",

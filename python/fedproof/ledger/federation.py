@@ -155,8 +155,14 @@ class Federation:
         """Opens a task; the sender must have allowed the rewards of all rounds."""
         return self.contract.functions.openTask(params.abi(), list(committee))
 
-    def open_round(self, sender: Account, task_id: int) -> Receipt:
-        """Closes the enrolment and opens round 1; later rounds open by themselves."""
+    def open_round(self, sender: Account, task_id: int) -> Receipt | None:
+        """Closes the enrolment and opens round 1; later rounds open by themselves.
+
+        Returns:
+            None if the last enrolment has opened it, which is so when the task is full.
+        """
+        if self.stage(task_id) == Stage.SUBMITTING and self._round(task_id)["round"] == 1:
+            return None
         return self.chain.transact(self.contract.functions.openRound(task_id), sender)
 
     def retry_round(self, sender: Account, task_id: int) -> Receipt:
@@ -233,8 +239,7 @@ class Federation:
         enrolment = self.enrolment(task.task_id, update.participant)
         last = self._last_digest(task, enrolment)
         seat = update.seat(enrolment.index, last)
-        shares = [point(share) for share in update.share_commitments]
-        return self.contract.functions.submitUpdate(task.task_id, task.round, anchor, seat, update.submission(), shares)
+        return self.contract.functions.submitUpdate(task.task_id, task.round, anchor, seat, update.submission())
 
     def renew_bond(self, sender: Account, task_id: int) -> Receipt:
         """Allows and places a new bond after a rejection."""
@@ -438,8 +443,7 @@ class Federation:
             masked_dataset=update.masked_dataset,
             update=update.update,
             d=update.proof.d,
-            share_commitments=update.share_commitments,
-            sealed_digest=update.sealed_digest,
+            attachments=update.attachments,
             proof=update.proof.proof,
             q=update.proof.q,
             y=update.proof.y,

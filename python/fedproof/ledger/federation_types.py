@@ -13,7 +13,7 @@ from fedproof.ledger.events import Event
 from fedproof.ledger.market_types import point_bytes, words
 from fedproof.ledger.receipts import Receipt
 from fedproof.proving.linked import LinkedProof
-from fedproof.proving.transcript import extend_history, share_commitments_digest
+from fedproof.proving.transcript import attachments_word, extend_history
 
 
 class Stage(IntEnum):
@@ -244,17 +244,23 @@ class Update:
 
     Attributes:
         participant: who submits it. rows: its weight n. masked_dataset: C_X'.
-        update: C_U, 64 bytes. share_commitments: Com(R_1) .. Com(R_t).
-        sealed_digest: of the content ids of all sealed shares, 32 bytes.
+        update: C_U, 64 bytes.
+        share_digest: of Com(R_1) .. Com(R_t), 32 bytes; the index blob holds them.
+        sealed_digest: content id of the index blob of the sealed shares, 32 bytes.
     """
 
     participant: str
     rows: int
     masked_dataset: bytes
     update: bytes
-    share_commitments: tuple[bytes, ...]
+    share_digest: bytes
     sealed_digest: bytes
     proof: LinkedProof
+
+    @property
+    def attachments(self) -> bytes:
+        """The one word for the two digests."""
+        return attachments_word(self.share_digest, self.sealed_digest)
 
     def seat(self, index: int, last_digest: bytes) -> tuple[Any, ...]:
         """The contract's `Seat`, for the participant with this place."""
@@ -262,7 +268,8 @@ class Update:
 
     def submission(self) -> tuple[Any, ...]:
         """The contract's `Submission`."""
-        return (point(self.update), point(self.proof.d), self.sealed_digest, proof_words(self.proof))
+        head = (point(self.update), point(self.proof.d), self.share_digest, self.sealed_digest)
+        return (*head, proof_words(self.proof))
 
     def sealed(self, index: int) -> tuple[Any, ...]:
         """The contract's `SealedUpdate`, for the participant with this place."""
@@ -273,21 +280,20 @@ class Update:
             point(self.masked_dataset),
             point(self.update),
             point(self.proof.d),
-            share_commitments_digest(self.share_commitments),
-            self.sealed_digest,
+            self.attachments,
             proof_words(self.proof),
         )
 
     @classmethod
     def of(cls, event: Event, enrolment: Enrolment) -> Update:
         """The event of a submission, typed."""
-        update, d, sealed_digest, proof = event.args["submission"]
+        update, d, share_digest, sealed_digest, proof = event.args["submission"]
         return cls(
             participant=enrolment.participant,
             rows=enrolment.rows,
             masked_dataset=enrolment.masked_dataset,
             update=point_bytes(update),
-            share_commitments=tuple(map(point_bytes, event.args["shareCommitments"])),
+            share_digest=share_digest,
             sealed_digest=sealed_digest,
             proof=linked_proof(point_bytes(d), proof),
         )

@@ -28,19 +28,27 @@ from fedproof.nodes.models import check_class, check_model, described
 from fedproof.nodes.outbox import forget, forget_under, send_once
 from fedproof.nodes.params import Deployment
 from fedproof.nodes.ready import Ready, ReadyUpdates
+from fedproof.nodes.sealed import put_shares
 from fedproof.nodes.sent import SentShares
 from fedproof.nodes.state import StateFile
 from fedproof.nodes.submissions import submissions, submitted, trained_elsewhere
 from fedproof.proving.linked import check_linked, prove_linked
 from fedproof.proving.r1cs import FrArray
-from fedproof.proving.transcript import Challenges, training_challenges, training_pre
+from fedproof.proving.transcript import (
+    Challenges,
+    attachments_word,
+    sealing_context,
+    share_commitments_digest,
+    training_challenges,
+    training_pre,
+)
 from fedproof.sealing import seal
 from fedproof.sharing import Sharing, info_for_share, split
 from fedproof.statements.layout import UPDATE_BLINDING
 from fedproof.statements.models.statement import ModelStatement, ModelWitness
 from fedproof.statements.models.vectors import model_update_vector, model_vector
 from fedproof.statements.vectors import dataset_vector
-from fedproof.storage import BlobStore, content_id
+from fedproof.storage import content_id
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,6 @@ class Submitted:
     receipt: Receipt
     seconds: dict[str, float]
     advice: tuple[str, ...] = ()
-
-
-def put_shares(store: BlobStore, sealed: list[bytes]) -> bytes:
-    """Store sealed shares and their index; returns the index's content id as 32 bytes, the sealed digest."""
-    return bytes.fromhex(store.put(b"".join(bytes.fromhex(store.put(blob)) for blob in sealed)))
 
 
 class Participant:
@@ -295,8 +298,9 @@ class Participant:
         if wanted is None:
             raise StateError(f"the sealed shares of round {round_number} of task {task.task_id} are lost")
         self.deployment.store.put(wanted)
-        if all(each is not None for each in sealed):
-            put_shares(self.deployment.store, [each for each in sealed if each is not None])
+        commitments = self.sent.commitments(task.task_id, round_number)
+        if commitments is not None and all(each is not None for each in sealed):
+            put_shares(self.deployment.store, commitments, [each for each in sealed if each is not None])
 
     def revealed_id(self, task: TaskInfo, round_number: int, index: int) -> bytes:
         """The content id, 32 bytes, of what `reveal` would publish; nothing leaves this node. Errors as there."""
@@ -357,8 +361,9 @@ class Participant:
         masks = np.concatenate([self.opened.blinding, self._masks(task.task_id)])
         dataset = dataset_vector(self.opened.features, self.opened.mask, self.opened.labels, masks)
         masked = d.srs.commit(dataset)
+        share_digest = share_commitments_digest(sharing.commitments_r)
         sealed_digest: list[bytes] = []
-        sent_pre: list[bytes] = []
+        drawn: list[Challenges] = []
 
         def challenge(point: bytes) -> Challenges:
             pre = training_pre(
@@ -372,16 +377,17 @@ class Participant:
                 model=task.model,
                 update=commitment,
                 d=point,
-                share_commitments=sharing.commitments_r,
             )
-            sent_pre.append(pre)
             begun = time.perf_counter()
-            sealed = seal_shares(sharing, [w.hpke_key for w in task.workers], pre)
-            self.sent.keep(task.task_id, round_number, sealed, [share.encode() for share in sharing.shares])
+            context = sealing_context(pre, share_digest)
+            sealed = seal_shares(sharing, [w.hpke_key for w in task.workers], context)
+            plain = [share.encode() for share in sharing.shares]
+            self.sent.keep(task.task_id, round_number, sharing.commitments_r, sealed, plain)
             checkpoint("kept shares")
-            sealed_digest.append(put_shares(d.store, sealed))
+            sealed_digest.append(put_shares(d.store, sharing.commitments_r, sealed))
             seconds["share"] += time.perf_counter() - begun
-            return training_challenges(pre, sealed_digest[0])
+            drawn.append(training_challenges(pre, attachments_word(share_digest, sealed_digest[0])))
+            return drawn[0]
 
         started = time.perf_counter()
         proof = prove_linked(
@@ -394,23 +400,22 @@ class Participant:
         )
         seconds["prove"] = time.perf_counter() - started
         # The chain looks at it only when the round settles or somebody rejects it, and then the bond is gone.
-        challenges = training_challenges(sent_pre[0], sealed_digest[0])
-        check_linked(keys.verifying, [], challenges, proof, [masked, task.model, commitment])
+        check_linked(keys.verifying, [], drawn[0], proof, [masked, task.model, commitment])
         update = Update(
             participant=self.account.address,
             rows=self.opened.rows,
             masked_dataset=masked,
             update=commitment,
-            share_commitments=tuple(sharing.commitments_r),
+            share_digest=share_digest,
             sealed_digest=sealed_digest[0],
             proof=proof,
         )
         return update, seconds
 
 
-def seal_shares(sharing: Sharing, worker_keys: list[bytes], pre: bytes) -> list[bytes]:
+def seal_shares(sharing: Sharing, worker_keys: list[bytes], context: bytes) -> list[bytes]:
     """Seal share j to worker j, with chain, task, round, participant and D bound in the context."""
     return [
-        seal(key, share.encode(), info_for_share(pre, share.index))
+        seal(key, share.encode(), info_for_share(context, share.index))
         for key, share in zip(worker_keys, sharing.shares, strict=True)
     ]

@@ -36,7 +36,7 @@ class ReadyUpdates:
             rows=entry["rows"],
             masked_dataset=part["masked_dataset"],
             update=part["update"],
-            share_commitments=tuple(map(bytes.fromhex, entry["share_commitments"])),
+            share_digest=part["share_digest"],
             sealed_digest=part["sealed_digest"],
             proof=LinkedProof(part["proof"], part["d"], part["q"], int.from_bytes(part["y"], "big")),
         )
@@ -50,7 +50,7 @@ class ReadyUpdates:
             "rows": update.rows,
             "masked_dataset": update.masked_dataset.hex(),
             "update": update.update.hex(),
-            "share_commitments": [each.hex() for each in update.share_commitments],
+            "share_digest": update.share_digest.hex(),
             "sealed_digest": update.sealed_digest.hex(),
             "proof": proof.proof.hex(),
             "d": proof.d.hex(),

@@ -16,7 +16,14 @@ class SentShares:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep(self, task: int, round_number: int, sealed: Sequence[bytes], shares: Sequence[bytes]) -> None:
+    def keep(
+        self,
+        task: int,
+        round_number: int,
+        commitments: Sequence[bytes],
+        sealed: Sequence[bytes],
+        shares: Sequence[bytes],
+    ) -> None:
         """Save them, in place of an earlier attempt in the same round; the workers count from 1.
 
         Raises:
@@ -27,11 +34,17 @@ class SentShares:
             shutil.rmtree(folder, ignore_errors=True)
             self._folder.mkdir(exist_ok=True, mode=0o700)
             folder.mkdir(mode=0o700)
+            _write(folder / "commitments", b"".join(commitments))
             for index, (blob, share) in enumerate(zip(sealed, shares, strict=True), 1):
                 _write(folder / f"sealed-{index}", blob)
                 _write(folder / f"share-{index}", share)
         except OSError as error:
             raise StateError(f"{folder} cannot be written: {error.strerror}; free space and start again") from None
+
+    def commitments(self, task: int, round_number: int) -> tuple[bytes, ...] | None:
+        """Com(R_1) .. Com(R_t); None when they are not here."""
+        found = self._read(task, round_number, "commitments")
+        return None if found is None else tuple(found[at : at + 64] for at in range(0, len(found), 64))
 
     def sealed(self, task: int, round_number: int, index: int) -> bytes | None:
         """The sealed share of a worker; None when it is not here."""

@@ -19,7 +19,8 @@ _ROUND: Final = re.compile("[0-9]{1,78}/[0-9]{1,78}")
 _SECRET: Final = re.compile("0x[0-9a-f]{1,64}")
 
 UPDATE_BYTES: Final = {
-    "model": 64, "masked_dataset": 64, "update": 64, "sealed_digest": 32, "proof": 256, "d": 64, "q": 64, "y": 32,
+    "model": 64, "masked_dataset": 64, "update": 64, "share_digest": 32, "sealed_digest": 32, "proof": 256, "d": 64,
+    "q": 64, "y": 32,
 }  # fmt: skip
 """Lengths of what is saved of an update that waits to be sent."""
 
@@ -111,9 +112,6 @@ def _update(value: Any) -> bool:
     if not isinstance(value, dict) or type(value.get("rows")) is not int:
         return False
     if not _mapping(value.get("seconds"), lambda each: isinstance(each, int | float)):
-        return False
-    shares = value.get("share_commitments")
-    if not isinstance(shares, list) or not all(_is_sized(each, 64) for each in shares):
         return False
     whole = all(_is_sized(value.get(name), length) for name, length in UPDATE_BYTES.items())
     return whole and int(value["y"], 16) < _core.MODULUS

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from fedproof import _core
-from fedproof.errors import InputError, ProofError, SharingError, StateError
+from fedproof.errors import InputError, ProofError, SharingError, StateError, StorageError
 from fedproof.learning.model import GlobalModel
 from fedproof.ledger import Account, Receipt
 from fedproof.ledger.federation import Aggregate, Federation, TaskInfo, Update
 from fedproof.nodes.models import check_class, made_by
 from fedproof.nodes.params import Deployment
-from fedproof.nodes.sealed import MAX_INDEX_BYTES as MAX_INDEX_BYTES  # auditors know it from here
-from fedproof.nodes.sealed import copy_for, sealed_bytes
-from fedproof.nodes.sealed import sealed_share as sealed_share
+from fedproof.nodes.sealed import ShareIndex, output_copy, sealed_bytes, share_index
 from fedproof.nodes.state import StateFile
 from fedproof.nodes.sums import placed, weight_sums
 from fedproof.proving.keys import VerifyingKey
@@ -29,6 +28,7 @@ from fedproof.proving.transcript import (
     Challenges,
     aggregation_challenges,
     aggregation_pre,
+    sealing_context,
     training_challenges,
     training_pre,
 )
@@ -48,6 +48,9 @@ from fedproof.sharing import (
 from fedproof.statements.aggregation import AggregationStatement, AggregationWitness, divide
 from fedproof.statements.models.vectors import model_vector
 
+MOST_INDEXES: Final = 1024
+"""So many index blobs are kept in memory, 4 KB each at most; then all are fetched again."""
+
 
 def update_pre(
     federation: Federation, chain_id: int, circuit_id: bytes, task: TaskInfo, round_number: int, update: Update
@@ -64,7 +67,6 @@ def update_pre(
         model=task.model,
         update=update.update,
         d=update.proof.d,
-        share_commitments=update.share_commitments,
     )
 
 
@@ -101,7 +103,7 @@ def check_aggregate(
     step = _core.g1_add(aggregate.new_model, _core.g1_neg(task.model))
     points = b"".join(update.update for update in updates) + step
     rest = _core.g1_msm(points, _core.fr_from_ints([*(update.rows for update in updates), -count]))
-    check_linked(key, [count], challenges, aggregate.proof, [step, rest])
+    check_linked(key, [], challenges, aggregate.proof, [step, rest], numbers=[count])
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +138,7 @@ class Worker:
                 state.put(hpke=KeyPair.generate().private.hex())
             hpke = KeyPair.from_private_bytes(bytes.fromhex(state.get("hpke")))
         self._hpke = hpke
+        self._indexes: dict[bytes, ShareIndex] = {}
 
     @property
     def hpke_public(self) -> bytes:
@@ -173,7 +176,7 @@ class Worker:
         vk = self.deployment.keys["training"].verifying
         chain_id = self.deployment.market.chain.chain_id
         pre = update_pre(self.federation, chain_id, vk.circuit_id, task, round_number, update)
-        challenges = training_challenges(pre, update.sealed_digest)
+        challenges = training_challenges(pre, update.attachments)
         check_linked(vk, [], challenges, update.proof, [update.masked_dataset, task.model, update.update])
 
     def reject_invalid(self, task: TaskInfo, round_number: int, updates: Sequence[Update]) -> list[str]:
@@ -217,7 +220,7 @@ class Worker:
         Raises:
             StorageError: a blob is missing. SharingError: the index has not one id for each member.
         """
-        return copy_for(
+        return output_copy(
             self.deployment.store, index_id, self.index_in(task), len(task.workers), limit=self.sealed_bytes
         )
 
@@ -266,18 +269,30 @@ class Worker:
         d = self.deployment
         circuit_id = d.keys["training"].verifying.circuit_id
         pre = update_pre(self.federation, d.market.chain.chain_id, circuit_id, task, round_number, update)
-        sealed = sealed_share(d.store, update, index, len(task.workers), limit=self.sealed_bytes)
-        return self.read_share(update, index, open_sealed(self._hpke, sealed, info_for_share(pre, index)))
+        sealed = d.store.get(self.index_of(task, update).ids[index - 1].hex(), limit=self.sealed_bytes)
+        context = sealing_context(pre, update.share_digest)
+        return self.read_share(task, update, index, open_sealed(self._hpke, sealed, info_for_share(context, index)))
 
-    def read_share(self, update: Update, index: int, plain: bytes) -> ReceivedShare:
+    def index_of(self, task: TaskInfo, update: Update) -> ShareIndex:
+        """An update's index blob, kept once it was here: outputs are checked by it, too. Errors as `share_index`."""
+        known = self._indexes.get(update.attachments)
+        if known is None:
+            if len(self._indexes) >= MOST_INDEXES:
+                self._indexes.clear()
+            known = share_index(self.deployment.store, update, len(task.workers), task.threshold)
+            self._indexes[update.attachments] = known
+        return known
+
+    def read_share(self, task: TaskInfo, update: Update, index: int, plain: bytes) -> ReceivedShare:
         """A worker's share of an update in its wire form, with what it must match.
 
         Raises:
+            StorageError: the index of the update's shares is not there.
             SharingError: it is no share of this worker.
         """
         length = self.deployment.update_size
         share = Share.decode(plain, index=index, length=length)
-        commitment = share_commitment(update.update, update.share_commitments, index)
+        commitment = share_commitment(update.update, self.index_of(task, update).commitments, index)
         return ReceivedShare(update.participant, share, commitment)
 
     def _bind(self, task: TaskInfo, round_number: int, updates: Sequence[Update]) -> None:
@@ -345,14 +360,19 @@ class Worker:
         """Open and check the output of worker `index` (from 1).
 
         Raises:
+            StorageError: an update's share commitments are not there, so that nothing can be said of the output.
             SealingError, SharingError: it is not what its worker's commitments say.
         """
         d = self.deployment
+        try:
+            commitments = [self.index_of(task, update).commitments for update in updates]
+        except SharingError as error:  # of the participant's doing: no worker is to blame
+            raise StorageError(str(error)) from None
         length = d.update_size
         plain = open_sealed(self._hpke, sealed, info_for_output(self.round_tag(task, round_number), index))
         output = Output.decode(plain, index=index, length=length)
         rows = [update.rows for update in updates]
-        check_output(output, [u.update for u in updates], [u.share_commitments for u in updates], rows, d.srs)
+        check_output(output, [u.update for u in updates], commitments, rows, d.srs)
         return output
 
     def combine(self, task: TaskInfo, updates: Sequence[Update], model: GlobalModel, outputs: Sequence[Output]) -> Sum:
@@ -409,6 +429,7 @@ class Worker:
             d.srs,
             [step, rest],
             challenge,
+            numbers=[result.count],
         )
         return Aggregate(new_model=new_model, content_id=content_id, proof=proof)
 

@@ -2,6 +2,19 @@
 
 The order of work is the soundness: assign the committed segment, compute D, hash D and the external commitments to
 `(sigma, lambda)`, assign the rest, prove, and open `F = sum_k lambda^k C_k` at sigma to the circuit's output y.
+
+A public input costs the chain a multiplication, so a statement that is proven once a round has fewer of them:
+
+- **Known numbers in the link.** With K commitments and numbers v_j that everybody knows, the circuit outputs
+  `y = sum_k lambda^k v_k(sigma) + sum_j lambda^(K + j) v_j` from committed wires, and F is opened to y less the last
+  sum. The wires are fixed before sigma, as all that is linked, so they hold the v_j by the same argument.
+- **A lambda that the circuit computes.** `lambda = sigma^(2^24)` in place of a second hash. Whatever sigma and lambda
+  are to show is a polynomial P(sigma, lambda) that is fixed before them and must be zero: differences of linked
+  vectors, of degree below 2^24 in sigma by the powers of tau there are, and the lookup argument with its denominators
+  cleared, where each factor has degree 1 in lambda and at most the width of its table in sigma, so below 2^24 in
+  all (`LookupArgument.prove` refuses more). A polynomial of degree below D in sigma stays the same list of
+  coefficients when lambda becomes sigma^D. So P(sigma, sigma^D) is zero only if P is, and otherwise for at most
+  D (deg_lambda P + 1) < 2^48 of all r values.
 """
 
 from __future__ import annotations
@@ -16,7 +29,7 @@ from fedproof.errors import ProofError
 from fedproof.proving.circuit import Statement, Witness
 from fedproof.proving.keys import Keys, VerifyingKey
 from fedproof.proving.r1cs import ConstraintSystem, FrArray
-from fedproof.proving.transcript import Challenges
+from fedproof.proving.transcript import Challenges, derived_lambda
 
 INFINITY = bytes(64)
 
@@ -42,11 +55,13 @@ def prove_linked(
     srs: _core.Srs,
     externals: Sequence[FrArray],
     challenge: Callable[[bytes], Challenges],
+    numbers: Sequence[int] | None = None,
 ) -> LinkedProof:
     """Prove a statement about vectors that are committed outside it.
 
     Args:
         externals: coefficients of the external commitments C_0, C_1, ..., each `(n_k, 4)`.
+        numbers: known numbers that the link binds, of a statement that computes its lambda.
         challenge: given D, hashes it with all commitments and returns `(sigma, lambda)`.
 
     Raises:
@@ -63,10 +78,13 @@ def prove_linked(
     cs = ConstraintSystem(structure=False, challenge=commit)
     statement.synthesize(cs, witness)
     proof = _prove(keys, cs.witness())
-    folded = fold(externals, drawn[0].lam)
-    value, q = srs.open(folded, _core.fr_from_ints([drawn[0].sigma]))
+    sigma, lam = drawn[0]
+    if numbers is not None:
+        lam = derived_lambda(sigma)
+    value, q = srs.open(fold(externals, lam), _core.fr_from_ints([sigma]))
     y = cs.public_values()[-1]
-    if _core.fr_to_ints(value) != [y]:
+    rest = _known(numbers or (), len(externals), lam)
+    if [(each + rest) % _core.MODULUS for each in _core.fr_to_ints(value)] != [y]:
         raise ProofError(f"{statement.name}: the witness is not what the commitments hold")
     return LinkedProof(proof, points[0], q, y)
 
@@ -103,25 +121,41 @@ def check_plain(vk: VerifyingKey, public: Sequence[int], proof: bytes) -> None:
     _check_groth16(vk, public, proof, None)
 
 
+def _known(numbers: Sequence[int], commitments: int, lam: int) -> int:
+    """`sum_j lambda^(K + j) v_j` for K commitments."""
+    return sum(number * pow(lam, commitments + j, _core.MODULUS) for j, number in enumerate(numbers)) % _core.MODULUS
+
+
 def check_linked(
-    vk: VerifyingKey, public: Sequence[int], challenges: Challenges, proof: LinkedProof, commitments: Sequence[bytes]
+    vk: VerifyingKey,
+    public: Sequence[int],
+    challenges: Challenges,
+    proof: LinkedProof,
+    commitments: Sequence[bytes],
+    numbers: Sequence[int] | None = None,
 ) -> None:
     """Check a linked proof: the Groth16 equation and the KZG link.
 
     Args:
         public: the public inputs before `sigma, lambda, y`.
         commitments: the external commitments C_0, C_1, ..., 64 bytes each.
+        numbers: known numbers that the link binds, of a statement that computes its lambda: inputs `sigma, y`.
 
     Raises:
         ProofError: one of the two does not hold, or a point or number is malformed.
     """
-    _check_groth16(vk, [*public, *challenges, proof.y], proof.proof, proof.d)
     sigma, lam = challenges
+    if numbers is None:
+        inputs = [*public, sigma, lam, proof.y]
+    else:
+        lam, inputs = derived_lambda(sigma), [*public, sigma, proof.y]
+    _check_groth16(vk, inputs, proof.proof, proof.d)
+    opened = proof.y - _known(numbers or (), len(commitments), lam)
     try:
         total = INFINITY
         for k, commitment in enumerate(commitments):
             total = _core.g1_add(total, _core.g1_mul(commitment, _core.fr_from_ints([pow(lam, k, _core.MODULUS)])))
-        total = _core.g1_add(total, _core.g1_mul(_core.g1_generator(), _core.fr_from_ints([-proof.y])))
+        total = _core.g1_add(total, _core.g1_mul(_core.g1_generator(), _core.fr_from_ints([-opened])))
         total = _core.g1_add(total, _core.g1_mul(proof.q, _core.fr_from_ints([sigma])))
         holds = _core.ec_pairing(total + _core.g2_generator() + _core.g1_neg(proof.q) + vk.tau)
     except ValueError as error:

@@ -95,6 +95,13 @@ class LookupArgument:
         signed = [v if v < half else v - _core.MODULUS for v in _core.fr_to_ints(values)]
         return np.array([v if abs(v) < 2**62 else nowhere for v in signed], dtype=np.int64)
 
+    @property
+    def degree(self) -> int:
+        """No larger power of sigma is in the argument, once its denominators are cleared."""
+        width = max((len(table.columns) for table in self.tables), default=0)
+        rows = sum(len(table.columns[0]) for table in self.tables)
+        return width * (rows + sum(each[0].size for table in self.tables for each in table.lookups))
+
     def prove(self, sigma: Lin, lam: Lin) -> None:
         """Emit the argument, after the challenges."""
         if not any(table.lookups for table in self.tables):

@@ -22,6 +22,7 @@ from fedproof import _core
 from fedproof.errors import ProofError
 from fedproof.proving.lin import CoefficientPool, Index, Lin, concatenate
 from fedproof.proving.lookup import LookupArgument, Table
+from fedproof.proving.transcript import LAMBDA_SQUARINGS
 
 FrArray = NDArray[np.uint64]
 Values = FrArray | Sequence[int] | NDArray[np.int64] | None
@@ -183,8 +184,15 @@ class ConstraintSystem:
         """Declare a table of constants; the first column is its key."""
         return self.lookups.table(name, columns)
 
-    def challenges(self, sigma: Lin, lam: Lin) -> None:
-        """Close the committed segment, draw `(sigma, lambda)` into these public wires, and emit the lookup argument."""
+    def challenges(self, sigma: Lin, lam: Lin | None = None) -> Lin:
+        """Close the committed segment, draw `(sigma, lambda)` into these public wires, and emit the lookup argument.
+
+        Without a wire for lambda it is `sigma^(2^24)`, which the circuit computes: one public input less. `linked.py`
+        says why that is enough.
+
+        Returns:
+            lambda.
+        """
         self.lookups.commit()
         # A uniformly random committed wire with a non-zero point: without it D is a function of private data
         # (CVE-2024-45040).
@@ -194,8 +202,16 @@ class ConstraintSystem:
         if self._challenge is not None:
             drawn = self._challenge(self._z[: self._wires][self.segment_wires(_COMMITTED)])
             self.assign(sigma, [drawn[0]])
-            self.assign(lam, [drawn[1]])
+            if lam is not None:
+                self.assign(lam, [drawn[1]])
+        if lam is None:
+            if self.lookups.degree >= 1 << LAMBDA_SQUARINGS:
+                raise ProofError(f"{self.lookups.degree} lookups and table rows are too many for a derived lambda")
+            lam = sigma
+            for _ in range(LAMBDA_SQUARINGS):
+                lam = self.product(lam, lam, "challenge/lambda")
         self.lookups.prove(sigma, lam)
+        return lam
 
     # results
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from fedproof._core import MODULUS, keccak256
 from fedproof.errors import InputError
 
-VERSION = 1
+VERSION = 2
 FIRST_GRANT, EXTENSION = 1, 2
 """The purposes an eligibility scope knows."""
 
@@ -24,6 +24,10 @@ class Challenges(NamedTuple):
 
     sigma: int
     lam: int
+
+
+LAMBDA_SQUARINGS = 24
+"""Where a statement computes its lambda, that is sigma squared so many times."""
 
 
 def tag(use: str) -> bytes:
@@ -99,12 +103,8 @@ def training_pre(
     model: bytes,
     update: bytes,
     d: bytes,
-    share_commitments: Sequence[bytes],
 ) -> bytes:
-    """What an update is about, before its shares are sealed; it is also part of the `info` of every sealed share.
-
-    `masked_dataset` is C_X', `model` C_W, `update` C_U, `share_commitments` the t points Com(R_1) .. Com(R_t).
-    """
+    """What an update is about, before it is shared: `masked_dataset` is C_X', `model` C_W, `update` C_U."""
     return _hash(
         "training/pre",
         _number(VERSION, "version"),
@@ -118,8 +118,22 @@ def training_pre(
         _point(model, "model commitment"),
         _point(update, "update commitment"),
         _point(d, "D"),
-        share_commitments_digest(share_commitments),
     )
+
+
+def sealing_context(pre: bytes, share_digest: bytes) -> bytes:
+    """What stands in the `info` of every sealed share of an update: its `pre`, and the sharing polynomials."""
+    return _hash("training/sealing", _digest(pre, "pre"), _digest(share_digest, "share digest"))
+
+
+def attachments_word(share_digest: bytes, sealed_digest: bytes) -> bytes:
+    """The one word for what an update has beside its commitments and proof.
+
+    Args:
+        share_digest: of Com(R_1) .. Com(R_t). sealed_digest: content id of the index of the sealed shares.
+    """
+    fields = (_digest(share_digest, "share digest"), _digest(sealed_digest, "sealed digest"))
+    return _hash("training/attachments", *fields)
 
 
 def share_commitments_digest(share_commitments: Sequence[bytes]) -> bytes:
@@ -127,9 +141,9 @@ def share_commitments_digest(share_commitments: Sequence[bytes]) -> bytes:
     return keccak256(b"".join(_point(point, "share commitment") for point in share_commitments))
 
 
-def training_challenges(pre: bytes, sealed_digest: bytes) -> Challenges:
-    """The challenges of a training proof; `sealed_digest` covers the sealed shares, so they exist before sigma does."""
-    return _challenges(_digest(pre, "pre"), _digest(sealed_digest, "sealed digest"))
+def training_challenges(pre: bytes, attachments: bytes) -> Challenges:
+    """The challenges of a training proof; `attachments` covers the sealed shares, so they exist before sigma does."""
+    return _challenges(_digest(pre, "pre"), _digest(attachments, "attachments"))
 
 
 def training_digest(
@@ -141,8 +155,7 @@ def training_digest(
     masked_dataset: bytes,
     update: bytes,
     d: bytes,
-    share_commitments: Sequence[bytes],
-    sealed_digest: bytes,
+    attachments: bytes,
     proof: bytes,
     q: bytes,
     y: int,
@@ -163,8 +176,7 @@ def training_digest(
         _point(masked_dataset, "masked dataset commitment"),
         _point(update, "update commitment"),
         _point(d, "D"),
-        share_commitments_digest(share_commitments),
-        _digest(sealed_digest, "sealed digest"),
+        _digest(attachments, "attachments"),
         proof,
         _point(q, "Q"),
         _scalar(y, "y"),
@@ -250,8 +262,14 @@ def standing_hash(model: bytes, history: bytes) -> bytes:
 
 
 def aggregation_challenges(pre: bytes) -> Challenges:
-    """The challenges of an aggregation proof."""
-    return _challenges(_digest(pre, "pre"))
+    """The challenges of an aggregation proof: its circuit computes lambda from sigma."""
+    sigma = _field(_hash("sigma", _digest(pre, "pre")))
+    return Challenges(sigma, derived_lambda(sigma))
+
+
+def derived_lambda(sigma: int) -> int:
+    """`sigma^(2^24)`, the lambda of a statement that computes it."""
+    return pow(sigma, 1 << LAMBDA_SQUARINGS, MODULUS)
 
 
 def eligibility_scope(*, chain_id: int, registry: str, dataset: int, epoch: int, purpose: int) -> int:

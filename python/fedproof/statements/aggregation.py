@@ -1,11 +1,12 @@
 """Aggregation: the new model is the rounded average of the accepted updates, weighted by rows (protocol, section 5).
 
 Public inputs
-    N (the sum of the n_i), sigma, lambda, y
+    sigma, y; lambda = sigma^(2^24) is computed here
 
-External commitments, linked by `y = q(sigma) + lambda rem(sigma)`
+External commitments and numbers, linked by `y = q(sigma) + lambda rem(sigma) + lambda^2 N`
     lambda^0: C_W' - C_W, the step q
     lambda^1: C_S - N (C_W' - C_W), the remainder, where C_S = sum_i n_i C_U,i
+    lambda^2: N, the sum of the n_i
 
 Statement
     With N = 2h + e: `S = N q + rem`, `-h <= rem < N - h` at every weight, q within the range of its layer; q has
@@ -13,14 +14,15 @@ Statement
     the updates. Nothing anywhere else: not in the gaps between the outputs of a layer that trains in groups of rows.
 
 Cost, with P weights in all layers and k limbs of q
-    (k + 6) P lookups of 10-bit limbs, 1024 rows of the table, about 3 P for the evaluation
+    (k + 6) P lookups of 10-bit limbs, 1024 rows of the table, about 3 P for the evaluation, 24 for lambda
 
 Why it is sound
-    q and rem lie in the committed segment, fixed before sigma and lambda, so that the link makes them *the*
-    coefficients of the two external polynomials. Then S = N q + rem holds mod r coefficient by coefficient. |S| <= N
-    * update_bound because every update's proof bounds its entries; `|N q + rem| <= N q_max + N < r / 2` by the ranges
-    here; so the equation holds over the integers, and with the range of rem it has one solution: W' is a function of
-    S and W, which any worker can rebuild. Without the range of q every rem would give some W'.
+    q, rem and N lie in the committed segment, fixed before sigma, so that the link makes q and rem *the* coefficients
+    of the two external polynomials, and N the number that everybody knows. Then S = N q + rem holds mod r coefficient
+    by coefficient. |S| <= N * update_bound because every update's proof bounds its entries; `|N q + rem| <= N q_max +
+    N < r / 2` by the ranges here; so the equation holds over the integers, and with the range of rem it has one
+    solution: W' is a function of S and W, which any worker can rebuild. Without the range of q every rem would give
+    some W'.
 """
 
 from __future__ import annotations
@@ -38,11 +40,12 @@ from fedproof.learning.plan import TrainingPlan
 from fedproof.proving.lin import Lin, concatenate
 from fedproof.proving.lookup import Table
 from fedproof.proving.r1cs import ConstraintSystem, FrArray
+from fedproof.proving.transcript import LAMBDA_SQUARINGS
 from fedproof.statements.layout import UPDATE_BLINDING, WeightLayout
 from fedproof.statements.models.challenge import GROUP, offset_powers, output_powers
 
 NAME = "aggregation/public"
-VERSION = 1
+VERSION = 2
 COUNT_LIMBS = 3  # N < 2^30
 
 
@@ -127,8 +130,8 @@ class AggregationStatement:
     def synthesize(self, cs: ConstraintSystem, witness: AggregationWitness | None) -> None:
         """Declare all wires and constraints; with a witness, assign them."""
         w, size = witness, sum(self.sizes)
-        count = cs.public("N", w and w.count)
-        sigma, lam, y = cs.public("sigma"), cs.public("lambda"), cs.public("y")
+        sigma, y = cs.public("sigma"), cs.public("y")
+        count = cs.committed((), None if w is None else [w.count], "N")
         limb = cs.table("limb", np.arange(2**RANGE_BITS, dtype=np.int64))
         half_value = None if w is None else np.array([w.count // 2], dtype=np.int64)
         half = self._limbs(cs, limb, half_value, 1, COUNT_LIMBS, "h")[0]
@@ -139,7 +142,7 @@ class AggregationStatement:
         rest = None if w is None or lifted is None else w.count - 1 - lifted
         below = self._limbs(cs, limb, rest, size, COUNT_LIMBS, "rem below")
         blinding = cs.committed((UPDATE_BLINDING,), w and w.blinding, "blinding of S")
-        cs.challenges(sigma, lam)
+        lam = cs.challenges(sigma)
 
         cs.constrain(odd, 1 - odd, 0, "N/parity is boolean")
         cs.equal(half * 2 + odd, count, "N/halves")
@@ -147,7 +150,8 @@ class AggregationStatement:
         places = _Places(cs, self.layers, self.group, sigma)
         quotient_at = places.evaluate(quotient, None, "evaluation/quotient")
         remainder_at = places.evaluate(above - half, blinding, "evaluation/remainder")
-        result = quotient_at + cs.product(remainder_at, lam, "evaluation/lambda")
+        inner = remainder_at + cs.product(count, lam, "evaluation/lambda")
+        result = quotient_at + cs.product(inner, lam, "evaluation/lambda")
         if cs.assigning:
             cs.assign(y, cs.value(result))
         cs.equal(result, y, "evaluation/output")
@@ -180,7 +184,7 @@ class AggregationStatement:
         lookups = COUNT_LIMBS + 2 * COUNT_LIMBS * size + (1 << RANGE_BITS) + 1
         lookups += sum(n * limbs for n, limbs in zip(self.sizes, self.limbs, strict=True))
         # each weight but the very first, and each place of a layer but the first, takes a product
-        evaluation = 2 * (size - 1) + UPDATE_BLINDING + 1 + 1
+        evaluation = 2 * (size - 1) + UPDATE_BLINDING + 2 + 1 + LAMBDA_SQUARINGS
         outputs = [width for _, width in self.layers]
         powers = _run(self.layers) - 2 + (self.group - 1 if outputs[0] > 1 else 0)
         powers += sum(max(width - 2, 0) for width in outputs)

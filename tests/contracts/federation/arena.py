@@ -19,6 +19,7 @@ from fedproof.proving.transcript import (
     Challenges,
     aggregation_challenges,
     aggregation_pre,
+    attachments_word,
     training_challenges,
     training_pre,
 )
@@ -121,7 +122,8 @@ class Arena:
         task = self.open_task(**changes)
         for player in self.players[:participants]:
             self.enrol(task, player)
-        self.federation.open_round(self.sponsor, task.task_id)
+        if participants < task.params.max_participants:  # a full one opens by itself
+            self.federation.open_round(self.sponsor, task.task_id)
         return self.now(task)
 
     def now(self, task: TaskInfo) -> TaskInfo:
@@ -144,9 +146,9 @@ class Arena:
         u = _core.fr_random(toys.UPDATE) if vector is None else vector
         update, model = srs.commit(u), self.models[task.model]
         masked = player.masked(task.task_id)
-        shares = tuple(srs.commit(_core.fr_random(toys.UPDATE)) for _ in range(task.threshold))
-        sealed_digest = _core.keccak256(update)
-        sealed_in_proof = lies.pop("sealed_digest", sealed_digest)
+        share_digest, sealed_digest = _core.keccak256(update + b"shares"), _core.keccak256(update)
+        said = {"share_digest": share_digest, "sealed_digest": sealed_digest}
+        attachments = attachments_word(**{name: lies.pop(name, value) for name, value in said.items()})
 
         def challenge(d: bytes) -> Challenges:
             honest = {
@@ -160,15 +162,14 @@ class Arena:
                 "model": task.model,
                 "update": update,
                 "d": d,
-                "share_commitments": shares,
             }
-            return training_challenges(training_pre(**(honest | lies)), sealed_in_proof)
+            return training_challenges(training_pre(**(honest | lies)), attachments)
 
         witness = toys.ToyTrainingWitness(masked, model, u)
         statement = toys.ToyTraining(self.training_keys.circuit.name)
         proof = prove_linked(self.training_keys, statement, witness, srs, [masked, model, u], challenge)
         self.secrets[update] = u
-        return Update(player.account.address, rows, srs.commit(masked), update, shares, sealed_digest, proof)
+        return Update(player.account.address, rows, srs.commit(masked), update, share_digest, sealed_digest, proof)
 
     def prove_all(self, task: TaskInfo) -> list[Update]:
         return [self.prove(task, player) for player in self.players[: task.enrolled]]
@@ -228,7 +229,7 @@ class Arena:
             return aggregation_challenges(aggregation_pre(**(honest | lies)))
 
         keys, witness = self.aggregation_keys, toys.ToyAggregationWitness(count, q, rest)
-        proof = prove_linked(keys, toys.ToyAggregation(keys.circuit.name), witness, srs, [q, rest], challenge)
+        proof = prove_linked(keys, toys.ToyAggregation(keys.circuit.name), witness, srs, [q, rest], challenge, [count])
         self.models[new_model] = new
         return Aggregate(new_model, _core.keccak256(new_model), proof)
 
@@ -249,8 +250,8 @@ class Arena:
         return int(self.chain.call(self.federation.token.functions.balanceOf(address)))
 
 
-def build(world: World) -> Arena:
-    """Lists ten datasets, grants each to its participant, and deploys the federation."""
+def build(world: World, participants: int = PARTICIPANTS) -> Arena:
+    """Lists datasets, grants each to its participant, and deploys the federation."""
     chain, market = world.chain, world.market
     sponsor = world.owner
     federation = Federation.deploy(
@@ -262,9 +263,9 @@ def build(world: World) -> Arena:
     )
     root = world.lock()
     players = []
-    for k in range(PARTICIPANTS):
+    for k in range(participants):
         account = chain.new_account(f"participant-{k}")
-        terms, rows = world.terms(), 20 + 3 * k
+        terms, rows = world.terms(), 20 + 3 * k % 45
         vector = toy.vector(100 + k)
         commitment = toy.srs().commit(vector)
         circuit_id = toy.listing_keys().circuit.circuit_id

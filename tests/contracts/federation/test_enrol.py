@@ -143,7 +143,8 @@ def test_rejects_one_more_than_the_task_has_places_for(arena: Arena, joining: Pl
     small = arena.open_task(max_participants=2)
     arena.enrol(small, arena.players[0])
     arena.enrol(small, arena.players[1])
-    refuses(arena, enrolling(arena, small, joining), joining.account, "TaskFull")
+    refuses(arena, enrolling(arena, small, joining), joining.account, "WrongStage", Stage.SUBMITTING)
+    assert arena.now(small).round == 1  # the last place opened it
 
 
 @pytest.mark.parametrize("position", range(toy.MASK_POSITION))

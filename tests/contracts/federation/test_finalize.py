@@ -17,7 +17,7 @@ from tests.contracts.federation.arena import BOND, REWARD, Arena
 from tests.contracts.federation.board import Board, calldata, refuses, refuses_raw, wrong
 from tests.contracts.support import call_with_gas, rejects
 
-FIXED, UPDATE = 22, 22
+FIXED, UPDATE = 22, 21
 """Words before the first update, and of each update."""
 OFFSET, LENGTH = 4, 21
 

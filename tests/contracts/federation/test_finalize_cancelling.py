@@ -72,9 +72,8 @@ def forge(arena: Arena, task: TaskInfo, k: int, weight: int, update: bytes) -> U
             model=task.model,
             update=update,
             d=d,
-            share_commitments=honest.share_commitments,
         )
-        sigma, lam = training_challenges(pre, honest.sealed_digest)
+        sigma, lam = training_challenges(pre, honest.attachments)
         return Challenges(sigma, (lam - weight * lam * lam) % R)
 
     witness = toys.ToyTrainingWitness(masked, model, nothing)

@@ -17,7 +17,7 @@ from tests.contracts.support import P, R, rejects
 from tests.contracts.test_bn254 import point_outside_the_subgroup
 
 INDEX, PARTICIPANT, ROWS = 4, 5, 6
-SEALED = range(4, 26)
+SEALED = range(4, 25)
 """Words of the update among the arguments."""
 
 

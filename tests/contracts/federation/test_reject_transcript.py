@@ -29,7 +29,7 @@ LIES: dict[str, Any] = {
     "model": OTHER_POINT,
     "update": OTHER_POINT,
     "d": OTHER_POINT,
-    "share_commitments": (OTHER_POINT,),
+    "share_digest": b"\x55" * 32,
     "sealed_digest": b"\x44" * 32,
 }
 GAS = [*range(30_000, 700_000, 20_000), 800_000, 1_000_000, 1_500_000, 2_000_000, 5_000_000, 16_000_000]
@@ -75,7 +75,7 @@ def test_an_update_about_other_vectors_than_the_committed_ones_can_be_rejected(
     bad = Update(
         participant=player.account.address,
         update=toy.srs().commit(update),
-        share_commitments=bad.share_commitments,
+        share_digest=bad.share_digest,
         sealed_digest=bad.sealed_digest,
         proof=bad.proof,
         **honest,

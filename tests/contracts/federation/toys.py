@@ -63,7 +63,7 @@ class ToyAggregationWitness:
 
 
 class ToyAggregation:
-    """Public N, sigma, lambda, y: `y = q(sigma) + lambda rem(sigma)`; N is free."""
+    """Public sigma, y: `y = q(sigma) + lambda rem(sigma) + lambda^2 N`, lambda = sigma^(2^24); N is free."""
 
     version = 1
 
@@ -71,17 +71,16 @@ class ToyAggregation:
         self.name = name
 
     def synthesize(self, cs: ConstraintSystem, witness: ToyAggregationWitness | None) -> None:
-        count = cs.public("N", witness and witness.count)
-        sigma, lam, y = cs.public("sigma"), cs.public("lambda"), cs.public("y")
+        sigma, y = cs.public("sigma"), cs.public("y")
+        count = cs.committed((), None if witness is None else [witness.count], "N")
         quotient = cs.committed((WEIGHTS,), witness and witness.quotient, "q")
         remainder = cs.committed((UPDATE,), witness and witness.remainder, "rem")
-        cs.challenges(sigma, lam)
-        cs.product(count, count, "N")
+        lam = cs.challenges(sigma)
         powers = cs.powers(sigma, UPDATE, "powers")
         at = [
             each[0] + cs.product(each[1:], powers[1 : each.size], "evaluation").sum() for each in (quotient, remainder)
         ]
-        value = at[0] + cs.product(at[1], lam, "fold")
+        value = at[0] + cs.product(at[1] + cs.product(count, lam, "fold"), lam, "fold")
         if cs.assigning:
             cs.assign(y, cs.value(value))
         cs.equal(value, y, "output")

@@ -277,7 +277,7 @@ class Inspection:
         for each in self._seen.committee.answers(task.task_id, complaint=complaint):
             share = None
             with suppress(StorageError):
-                share = self._published(update, self._worker.index_in(task), each.content_id, windows)
+                share = self._published(task, update, self._worker.index_in(task), each.content_id, windows)
             if share is not None:
                 found = self.findings(task)
                 found.shares[digest] = share
@@ -312,7 +312,7 @@ class Inspection:
                 self._sealed(task, update, place, windows)
                 return True
             answers = self._seen.committee.answers(task.task_id, complaint=complaint.complaint)
-            return any(self._published(update, place, each.content_id, windows) is not None for each in answers)
+            return any(self._published(task, update, place, each.content_id, windows) is not None for each in answers)
         except SharingError:
             return True  # it is there, and no index of blobs: that is for an open complaint
         except NotYetError:
@@ -325,12 +325,19 @@ class Inspection:
         return self._acts.fetch(
             f"sealed share {update.sealed_digest.hex()}/{place}",
             lambda: sealed_share(
-                self._worker.deployment.store, update, place, len(task.workers), limit=self._worker.sealed_bytes
+                self._worker.deployment.store,
+                update,
+                place,
+                len(task.workers),
+                task.threshold,
+                limit=self._worker.sealed_bytes,
             ),
             due=(windows.fetch_answers, self._last(windows.freeze)),
         )
 
-    def _published(self, update: Update, place: int, content_id: bytes, windows: Windows) -> ReceivedShare | None:
+    def _published(
+        self, task: TaskInfo, update: Update, place: int, content_id: bytes, windows: Windows
+    ) -> ReceivedShare | None:
         """The share in a blob, if it is the one that was committed to.
 
         Raises:
@@ -343,8 +350,10 @@ class Inspection:
             due=(windows.open_answers, self._last(windows.freeze), windows.freeze),
         )
         try:
-            share = self._worker.read_share(update, place, plain)
+            share = self._worker.read_share(task, update, place, plain)
             check_shares([share], self._worker.deployment.srs)
+        except StorageError:
+            raise
         except FedproofError:
             return None
         return share

@@ -1,0 +1,112 @@
+"""Gas of a whole round for 3 to 160 updates, in its parts, on anvil under the rules of mainnet (Osaka).
+
+    .venv/bin/python benches/round_gas.py
+
+What the contract spends does not depend on the statements' size: the verifier sees public inputs, and points. So toy
+statements with the public inputs and committed segments of the real ones are proven; every proof is real, and so is
+every transaction. `gas_per_update` = (openRound + every submit + finalizeRound) / updates (protocol, section 7); a task
+whose places are all taken has no openRound. The parts are read from traces: what a transaction costs before it runs
+(base, calldata), what the curve's precompiles take, what storage and logs take, and the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from _measure import Figure, options, show
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the arena is the contract tests'
+
+from tests.contracts import toy, world  # noqa: E402
+from tests.contracts.federation import arena as arenas  # noqa: E402
+from tests.contracts.federation import toys  # noqa: E402
+from tests.support.anvil import AnvilProcess  # noqa: E402
+
+from fedproof import _core  # noqa: E402
+from fedproof.ledger import Chain, Receipt  # noqa: E402
+from fedproof.ledger.anchor import anchor  # noqa: E402
+from fedproof.proving.circuit import compile_statement  # noqa: E402
+from fedproof.proving.keys import Keys, setup  # noqa: E402
+
+LIMITS = {3: 300_000, 10: 192_000, 30: None, 100: 150_000, 160: None}
+_CALLS = {6: "ecAdd", 7: "ecMul", 8: "pairing"}
+_KINDS = {"SLOAD": "storage", "SSTORE": "storage", **{f"LOG{k}": "logs" for k in range(5)}}
+COLUMNS = ("base", "calldata", "pairing", "ecMul", "ecAdd", "storage", "logs", "rest")
+
+
+def parts(chain: Chain, receipt: Receipt) -> dict[str, int]:
+    """What a transaction spent its gas on, from its trace."""
+    data = bytes.fromhex(chain.rpc.request("eth_getTransactionByHash", receipt.tx_hash)["input"][2:])
+    spent = dict.fromkeys(COLUMNS, 0) | {"base": 21_000, "calldata": sum(16 if byte else 4 for byte in data)}
+    trace = chain.rpc.request("debug_traceTransaction", receipt.tx_hash, {"disableStorage": True})
+    for step, following in pairwise(trace["structLogs"]):
+        cost = step["gas"] - following["gas"]
+        if step["op"] == "STATICCALL" and int(step["stack"][-2], 16) in _CALLS:
+            spent[_CALLS[int(step["stack"][-2], 16)]] += cost
+        elif step["op"] in _KINDS:
+            spent[_KINDS[step["op"]]] += cost
+    spent["rest"] = receipt.gas_used - sum(spent.values())
+    return spent
+
+
+def shared_keys() -> tuple[Keys, Keys]:
+    """Keys of one phase 1, as those of a deployment: a round costs a pairing less."""
+    dealer = _core.Dealer()
+    return (
+        setup(compile_statement(toys.ToyTraining()), toy.srs(), toy.MASK_POSITION, dealer=dealer),
+        setup(compile_statement(toys.ToyAggregation()), toy.srs(), dealer=dealer),
+    )
+
+
+def measure(arena: arenas.Arena, participants: int) -> tuple[Figure, dict[str, dict[str, float]]]:
+    """One round; the figure, and the parts of a submission and of the end, per update."""
+    task = arena.open_task(max_participants=participants, submit_blocks=10 * participants)
+    for player in arena.players[:participants]:
+        arena.enrol(task, player)
+    task, federation = arena.now(task), arena.federation
+    submitted = []
+    for player in arena.players[:participants]:
+        head = arena.chain.rpc.request("eth_getBlockByNumber", "latest", False)
+        seen = anchor(int(head["number"], 16), bytes.fromhex(head["hash"][2:]))  # as nodes do
+        call = federation.submit_update_call(task, arena.prove(task, player), seen)
+        submitted.append(arena.chain.transact(call, player.account))
+    arena.freeze(task)
+    finalized = arena.finalize(arena.now(task))
+    total = sum(each.gas_used for each in submitted) + finalized.gas_used
+    figure = Figure(f"gas per update, {participants} updates", "gas", [total / participants], LIMITS[participants])
+    made = [parts(arena.chain, each) for each in submitted]
+    table = {
+        "submitUpdate": {name: sum(each[name] for each in made) / participants for name in COLUMNS},
+        "finalizeRound": {name: value / participants for name, value in parts(arena.chain, finalized).items()},
+    }
+    return figure, table
+
+
+def main() -> None:
+    """Measure."""
+    chosen = options("gas of a round by its number of updates", repeat=1)
+    figures, tables = [], {}
+    with AnvilProcess("--steps-tracing", "--balance", "1000000") as anvil, Chain.connect(anvil.url) as chain:
+        arena = arenas.build(world.build(chain), max(LIMITS))
+        arena.training_keys, arena.aggregation_keys = shared_keys()
+        for participants in LIMITS:
+            figure, tables[participants] = measure(arena, participants)
+            figures.append(figure)
+    show(figures, chosen.json)
+    if chosen.json:
+        print(json.dumps({str(size): table for size, table in tables.items()}, indent=2))
+        return
+    print(f"\n| updates | transaction | all | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 3)}")
+    for participants, table in tables.items():
+        for name, spent in table.items():
+            row: list[Any] = [participants, name, f"{sum(spent.values()):,.0f}"]
+            print(f"| {' | '.join(map(str, [*row, *(f'{spent[column]:,.0f}' for column in COLUMNS)]))} |")
+
+
+if __name__ == "__main__":
+    main()
