@@ -64,23 +64,29 @@ def read_key_file(file: BinaryIO, identity: bytes, decode: Decode[T], count: int
         raise KeyFileError("the key file belongs to another circuit")
     rest = _Rest(file, identity)
     parts: list[T] = []
-    wrong: ValueError | None = None
+    found, wrong = 0, None
     with ThreadPoolExecutor(1, "key file") as ahead:
-        while rest.left and wrong is None:
+        while rest.left:
             size = int.from_bytes(rest.take(_LENGTH_BYTES), "big")
             if size > rest.left:
                 raise _damaged()
+            found += 1
+            if wrong is not None or found - 1 == count:  # only the digest and the number of parts are left to tell
+                rest.skip(size)
+                continue
+            end = rest.left - size
             with contextlib.closing(rest.pieces(size, ahead)) as pieces:
                 try:
                     parts.append(decode(pieces, size))
                 except ValueError as error:
-                    wrong = error
+                    wrong = str(error)
+            rest.skip(rest.left - end)
     if rest.digest() != head[len(MAGIC) + 32 :]:
         raise _damaged()
+    if count is not None and found != count:
+        raise KeyFileError(f"it has {found} parts, not {count}")
     if wrong is not None:
         raise KeyFileError(f"it holds no key: {wrong}")
-    if count is not None and len(parts) != count:
-        raise KeyFileError(f"it has {len(parts)} parts, not {count}")
     return parts
 
 
@@ -123,8 +129,11 @@ class _Rest:
         finally:
             concurrent.futures.wait([coming])  # who goes on to read must find the file where this left it
 
+    def skip(self, count: int) -> None:
+        """Hash the next `count` bytes."""
+        for at in range(0, count, _PIECE):
+            self.take(min(_PIECE, count - at))
+
     def digest(self) -> bytes:
-        """Of all, what was not read yet included."""
-        while self.left:
-            self.take(min(_PIECE, self.left))
+        """Of all that was read."""
         return self._hash.digest()
