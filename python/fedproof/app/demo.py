@@ -12,6 +12,7 @@ from fedproof.app.audit import audit_run
 from fedproof.app.export import write_public
 from fedproof.app.keyring import Keyring, default_cache
 from fedproof.app.report import Costs, RoundFigures, build_report
+from fedproof.app.startmodel import Start, first_model
 from fedproof.app.telling import Stopwatch, Teller
 from fedproof.app.training import Training, foreseen, model_text
 from fedproof.app.world import World, build, create_folder, write_json
@@ -63,6 +64,7 @@ class DemoOptions:
     positive: str | None = None
     rpc: str | None = None
     cache: bool = True
+    start: Start | None = None
 
     def check(self) -> None:
         """Refuse what no task can be.
@@ -114,7 +116,8 @@ def play_parts(options: DemoOptions, name: str, parts: Parts, teller: Teller) ->
     rows = capacity_rows(parts.parts)
     schema = Schema.from_public(parts.test, rows)
     plan = options.training.plan(schema, parts.test, rows, max(9, options.rounds + 5))
-    return play_plan(options, name, parts, schema, plan, GlobalModel.start(plan, options.seed), teller)[0]
+    start = first_model(options.start, plan, schema, parts.test, options.seed, teller)
+    return play_plan(options, name, parts, schema, plan, start, teller)[0]
 
 
 def play_plan(
