@@ -16,6 +16,7 @@ from fedproof.app.telling import Silent
 from fedproof.data import Schema, Table
 from fedproof.errors import InputError
 from fedproof.interop import ServedModel, Standardisation, write_onnx
+from fedproof.interop.inputs import unnamed
 from fedproof.learning.architecture import Model
 from fedproof.learning.choose import choose_precision
 from fedproof.learning.fixed import Int
@@ -181,6 +182,10 @@ def test_files_that_cannot_be_read_and_readings_that_contradict_are_refused(tmp_
     served = ServedModel(plan, plan.start(1), Standardisation.of(schema), schema.classes)
     with pytest.raises(InputError, match="leave --raw-start out"):
         Start.read(written(tmp_path, write_onnx(served)), raw=True)
+    nameless = ServedModel(
+        plan, plan.start(1), Standardisation(unnamed(3), schema.centre, schema.scale), schema.classes
+    )
+    assert Start.read(written(tmp_path, write_onnx(nameless))).first(plan, schema, 1).fits(plan)
     named = Standardisation(("one", "2", "three"), schema.centre, schema.scale)
     other = ServedModel(plan, plan.start(1), named, schema.classes)
     with pytest.raises(InputError, match="it reads the feature '2' where the schema has 'two'"):

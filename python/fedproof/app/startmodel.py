@@ -23,7 +23,7 @@ from fedproof.data import Schema, Table
 from fedproof.data.naming import quoted, shown
 from fedproof.errors import InputError
 from fedproof.interop.chain import Imported
-from fedproof.interop.inputs import Standardisation
+from fedproof.interop.inputs import Standardisation, unnamed
 from fedproof.interop.layers import from_layers
 from fedproof.interop.onnx_in import read_onnx
 from fedproof.interop.onnx_served import read_served
@@ -168,7 +168,7 @@ class Start:
         inputs = Standardisation.of(schema)
         if own.inputs is None:
             return found.from_raw(inputs) if self.raw else found
-        if own.inputs.names != inputs.names:
+        if own.inputs.names not in (inputs.names, unnamed(len(inputs.names))):
             pairs = zip(own.inputs.names, inputs.names, strict=True)
             mine, theirs = next((a, b) for a, b in pairs if a != b)
             raise self._wrong(f"it reads the feature {quoted(mine)} where the schema has {quoted(theirs)}")

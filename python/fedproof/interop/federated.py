@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fedproof.interop import validate
 from fedproof.interop.chain import Imported
-from fedproof.interop.inputs import Standardisation
+from fedproof.interop.inputs import Standardisation, unnamed
 from fedproof.interop.onnx_out import PROVEN, SIMULATED, UNKNOWN, Origin, ServedModel, write_onnx
 from fedproof.interop.precision import PrecisionWarning, compare
 from fedproof.interop.runner import (
@@ -141,7 +141,7 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
         self, parts: Sequence[Rows], shown: Rows, public: bool
     ) -> tuple[list[Float], list[Float], Federation]:
         """Standardised features and labels of each part, and the same in the integers of a task."""
-        names = shown.names or tuple(f"x{j}" for j in range(shown.X.shape[1]))
+        names = shown.names or unnamed(shown.X.shape[1])
         inputs = Standardisation.of_rows(shown.X, names)
         model, begun = self._architecture(len(names))
         features = [inputs.standardise(part.X) for part in parts]
