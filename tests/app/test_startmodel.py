@@ -199,6 +199,23 @@ def test_a_start_from_which_public_rows_cannot_be_trained_on_is_refused(tmp_path
         first_model(start, plan, schema, table, 1, Silent())
 
 
+def test_weights_that_a_schema_takes_out_of_range_or_into_it(tmp_path: Path) -> None:
+    plan, schema, _ = setting(Model.logistic(3))
+    tiny = Schema("rows", FEATURES, (0.0, 0.0, 0.0), (1e-9, 1e-9, 1e-9), ("no", "yes"), 64)
+    start = Start.read(written(tmp_path, [linear(3, 1, 1e9), "Sigmoid"]), raw=True)
+    start.check(plan)
+    assert start.first(plan, tiny, 1).fits(plan)
+    with pytest.raises(InputError, match="a weight beyond"):
+        start.first(plan, schema, 1)
+    with pytest.raises(InputError, match="a weight beyond"):
+        Start.read(written(tmp_path, [linear(3, 1, 1e9), "Sigmoid"])).check(plan)
+    document = RoundModel(3, 2, GlobalModel.start(plan, 5), bytes(64), "ab").to_json(schema, "cd")
+    for centre, scale in ((1e300, 1e-300), (-1e12, 1e-12), (0.0, 5e-324)):
+        document |= {"centre": [centre, -centre, centre], "scale": [scale] * 3}
+        with pytest.raises(InputError, match=r"a weight beyond|finite"):
+            Start.read(written(tmp_path, document)).first(plan, schema, 1)
+
+
 def test_a_file_that_only_says_to_be_of_fedproof_is_refused(tmp_path: Path) -> None:
     """Its names and metadata would be taken, and its graph computes something else."""
     plan, schema, _ = setting(MLP)

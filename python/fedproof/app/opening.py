@@ -80,7 +80,7 @@ class Opening:
         if self.seed is not None:
             _check_range("--seed", self.seed, 0, (1 << 64) - 1)
         if self.start is not None:
-            self.start.check(plan)
+            self.start.first(plan, self.schema, 0)  # it and not `check`, for the schema may change the weights
 
     def digest(self, network: Connection, sponsor: str) -> str:
         """What the task is known by in the sponsor's state: all of its parameters, on this chain."""

@@ -107,12 +107,10 @@ class Start:
         return f"{MLP}:{hidden}" if hidden else _ASKED[model.kind]
 
     def check(self, plan: TrainingPlan) -> None:
-        """Refuse a file that no task of this plan can start from.
-
-        Raises:
-            InputError: another architecture, or a weight beyond the plan's range.
-        """
-        self.first(plan, None, 0)
+        """Refuse another architecture, and weights beyond the plan's range where no schema changes them; InputError."""
+        found = self._of(plan)
+        if not self.raw and _decode(self.blob, found.model.loss).inputs is None:
+            self.first(plan, None, 0)
 
     def first(self, plan: TrainingPlan, schema: Schema | None, seed: int) -> GlobalModel:
         """The model that round 1 starts from.
@@ -122,14 +120,10 @@ class Start:
                 rewritten for the schema's standardisation; without it they are taken as they are.
 
         Raises:
-            InputError: as `check`, or features of other names than the schema's.
+            InputError: another architecture, a weight beyond the plan's range, or features of other names than the
+                schema's.
         """
-        try:
-            found = self.imported(plan.model.loss)
-        except InputError:  # where it tells another loss, the two models are what to name
-            found = self.imported()
-        if found.model != plan.model:
-            raise self._wrong(f"it is {_text(found.model)}, and this federation trains {_text(plan.model)}")
+        found = self._of(plan)
         if schema is not None:
             found = self._standardised(found, schema)
         try:
@@ -163,6 +157,15 @@ class Start:
             "knows the start, so let nobody take part in two tasks that start near it (docs/security.md)"
         )
 
+    def _of(self, plan: TrainingPlan) -> Imported:
+        try:
+            found = self.imported(plan.model.loss)
+        except InputError:  # where it tells another loss, the two models are what to name
+            found = self.imported()
+        if found.model != plan.model:
+            raise self._wrong(f"it is {_text(found.model)}, and this federation trains {_text(plan.model)}")
+        return found
+
     def _standardised(self, found: Imported, schema: Schema) -> Imported:
         own = _decode(self.blob, found.model.loss)
         inputs = Standardisation.of(schema)
@@ -176,8 +179,9 @@ class Start:
         if own.target is None or schema.target is None or found.weights is None:
             return found
         (centre, scale), last = own.target, found.weights[-1].copy()
-        last *= scale / schema.target.scale
-        last[-1] += (centre - schema.target.centre) / schema.target.scale
+        with np.errstate(over="ignore", invalid="ignore"):
+            last *= scale / schema.target.scale
+            last[-1] += (centre - schema.target.centre) / schema.target.scale
         return Imported(found.model, (*found.weights[:-1], last))
 
     def _wrong(self, why: str) -> InputError:
@@ -241,8 +245,9 @@ def _to_raw(found: Imported, inputs: Standardisation) -> Imported:
     """The same function of raw features, for weights that read standardised ones: the inverse of `from_raw`."""
     assert found.weights is not None
     first = found.weights[0].copy()
-    first[:-1] /= np.array(inputs.scale)[:, None]
-    first[-1] -= np.array(inputs.centre) @ first[:-1]
+    with np.errstate(over="ignore", invalid="ignore"):  # `Imported.start` refuses what comes of it
+        first[:-1] /= np.array(inputs.scale)[:, None]
+        first[-1] -= np.array(inputs.centre) @ first[:-1]
     return Imported(found.model, (first, *found.weights[1:]))
 
 
