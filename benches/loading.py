@@ -2,8 +2,8 @@
 
     .venv/bin/python benches/loading.py
 
-Once from a mapped file, hashed in place and copied once, and once as the keyring loads it. The file is in the system's
-cache, as it is for a node that starts again.
+Once from a mapped file, hashed in place and copied once, and once as the keyring loads it, in pieces
+(docs/decisions/0026). The file is in the system's cache, as it is for a node that starts again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from _measure import Figure, options, show
 
 from fedproof import _core
-from fedproof.app.keyring import decode_key_file, encode_key_file
+from fedproof.app.keyfile import encode_key_file, read_key_file
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 import chain
@@ -39,6 +39,12 @@ def mapped(path: Path, digest: bytes, skipped: int) -> _core.ProvingKey:
         if hashlib.sha256(view).digest() != digest:
             raise SystemExit("the file is damaged")
         return _core.ProvingKey.from_bytes(part)
+
+
+def loaded(path: Path) -> _core.ProvingKey:
+    """The key, as the keyring loads it."""
+    with path.open("rb") as file:
+        return read_key_file(file, IDENTITY, _core.ProvingKey.from_chunks, 1)[0]
 
 
 def figures(name: str, call: Callable[[], object], repeat: int) -> list[Figure]:
@@ -68,11 +74,7 @@ def main() -> None:
         found = [
             Figure("key file, MB", "", [path.stat().st_size / 1e6]),
             *figures("mapped file", lambda: mapped(path, digest, skipped), chosen.repeat),
-            *figures(
-                "as the keyring",
-                lambda: _core.ProvingKey.from_bytes(decode_key_file(path.read_bytes(), IDENTITY)[0]),
-                chosen.repeat,
-            ),
+            *figures("as the keyring", lambda: loaded(path), chosen.repeat),
         ]
     show(found, chosen.json)
 

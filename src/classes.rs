@@ -1,12 +1,13 @@
 //! The Python classes: thin faces of `kzg`, `r1cs` and `groth16`.
 
 use std::borrow::Cow;
+use std::io::{self, Read};
 
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyIterator};
 
 use crate::error::run;
 use crate::field::{FrOne, FrVec};
@@ -48,6 +49,56 @@ impl std::ops::Deref for Content {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Copy(copy) => copy,
+        }
+    }
+}
+
+/// The `bytes` of an iterator, one after another. Each is taken under the interpreter lock and read without it.
+struct Chunks {
+    iterator: Py<PyIterator>,
+    current: Option<PyBackedBytes>,
+    read: usize,
+    /// What the iterator raised.
+    raised: Option<PyErr>,
+}
+
+impl Chunks {
+    fn of(iterable: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self {
+            iterator: iterable.try_iter()?.unbind(),
+            current: None,
+            read: 0,
+            raised: None,
+        })
+    }
+
+    fn next(&self) -> PyResult<Option<PyBackedBytes>> {
+        Python::attach(|py| {
+            let next = self.iterator.bind(py).clone().next();
+            next.map(|chunk| Ok(chunk?.extract()?)).transpose()
+        })
+    }
+}
+
+impl Read for Chunks {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let rest = self.current.as_deref().map_or(&[][..], |chunk| &chunk[self.read..]);
+            if !rest.is_empty() || out.is_empty() {
+                let taken = rest.len().min(out.len());
+                out[..taken].copy_from_slice(&rest[..taken]);
+                self.read += taken;
+                return Ok(taken);
+            }
+            self.read = 0;
+            match self.next() {
+                Ok(Some(chunk)) => self.current = Some(chunk),
+                Ok(None) => return Ok(0),
+                Err(error) => {
+                    self.raised = Some(error);
+                    return Err(io::ErrorKind::Other.into());
+                }
+            }
         }
     }
 }
@@ -258,6 +309,17 @@ impl ProvingKey {
     #[pyo3(signature = (data, check=false))]
     fn from_bytes(py: Python<'_>, data: Content, check: bool) -> PyResult<Self> {
         run(py, || Key::from_bytes(&data, check).map(ProvingKey))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (chunks, size, check=false))]
+    fn from_chunks(py: Python<'_>, chunks: &Bound<'_, PyAny>, size: usize, check: bool) -> PyResult<Self> {
+        let mut chunks = Chunks::of(chunks)?;
+        let found = run(py, || Key::read(&mut chunks, size, check).map(ProvingKey));
+        match chunks.raised {
+            Some(error) => Err(error),
+            None => found,
+        }
     }
 }
 

@@ -1,33 +1,36 @@
 //! The bytes of a proving key.
 
+use std::io::Read;
+
 use ark_ec::AffineRepr;
 use ark_groth16::{ProvingKey as ArkKey, VerifyingKey as ArkVerifyingKey};
 
-use crate::codec::{put_count, put_g1s, put_sparse_g1s, put_sparse_g2s, Reader};
+use crate::codec::{put_count, put_g1s, put_sparse_g1s, put_sparse_g2s, Form, Reader};
 use crate::error::{bad, Result};
 use crate::groth16::Key;
-use crate::points::{g1_encode, g2_encode, G1_BYTES};
+use crate::points::{g1_pack, g2_pack, G1_BYTES};
 use crate::r1cs::Shape;
 
-const MAGIC: &[u8] = b"fedproof/key/v1\0";
+/// Version 2 writes coordinates as the prover takes them, so that reading multiplies nothing; version 1 is still read.
+const VERSIONS: [(&[u8], Form); 2] = [(b"fedproof/key/v2\0", Form::Packed), (b"fedproof/key/v1\0", Form::Eip)];
 
 impl Key {
     /// Counts, the circuit's digest, single points, then lists, the queries with their points at infinity left out.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut out = MAGIC.to_vec();
+        let mut out = VERSIONS[0].0.to_vec();
         for count in [self.shape.public, self.shape.committed, self.shape.wires] {
             put_count(&mut out, count)?;
         }
         out.extend_from_slice(&self.circuit);
         let (pk, vk) = (&self.ark, &self.ark.vk);
         for point in [&vk.alpha_g1, &pk.beta_g1, &pk.delta_g1] {
-            out.extend_from_slice(&g1_encode(point));
+            out.extend_from_slice(&g1_pack(point));
         }
         for point in [&vk.beta_g2, &vk.delta_g2].into_iter().chain(&self.eta_g2) {
-            out.extend_from_slice(&g2_encode(point));
+            out.extend_from_slice(&g2_pack(point));
         }
         for list in [&vk.gamma_abc_g1, &self.committed, &pk.h_query] {
-            put_g1s(&mut out, list)?;
+            put_g1s(&mut out, list, Form::Packed)?;
         }
         for query in [&pk.a_query, &pk.b_g1_query, &pk.l_query] {
             put_sparse_g1s(&mut out, query);
@@ -39,10 +42,15 @@ impl Key {
     /// Reads what `to_bytes` wrote. Without `check`, points are not tested for curve and subgroup: a key file is
     /// loaded by its digest, and testing takes a hundred times longer than reading.
     pub fn from_bytes(bytes: &[u8], check: bool) -> Result<Self> {
-        let mut reader = Reader::new(bytes, MAGIC, "proving key", check)?;
+        Self::read(bytes, bytes.len(), check)
+    }
+
+    /// `from_bytes` of the next `length` bytes of `input`, of which it holds no more than a block at a time.
+    pub fn read(input: impl Read, length: usize, check: bool) -> Result<Self> {
+        let mut reader = Reader::of(input, length, &VERSIONS, "proving key", check)?;
         let shape = Shape::new(reader.count()?, reader.count()?, reader.count()?)?;
         // Every wire stands in a constraint, so it has a point in a list of its kind. This bounds what the bitmaps may ask for.
-        if shape.wires.saturating_mul(G1_BYTES) > bytes.len() {
+        if shape.wires.saturating_mul(G1_BYTES) > length {
             return Err(bad("the proving key names more wires than it holds points"));
         }
         let circuit = reader.array()?;

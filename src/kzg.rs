@@ -9,7 +9,7 @@ use ark_ff::UniformRand;
 use rand_chacha::ChaCha20Rng;
 use zeroize::Zeroizing;
 
-use crate::codec::{put_count, put_g1s, Reader};
+use crate::codec::{put_count, put_g1s, Form, Reader};
 use crate::error::{bad, Result};
 use crate::evm::product_is_one;
 use crate::points::{g2_encode, msm};
@@ -89,7 +89,7 @@ impl Powers {
 
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut out = MAGIC.to_vec();
-        put_g1s(&mut out, &self.g1)?;
+        put_g1s(&mut out, &self.g1, Form::Eip)?;
         put_count(&mut out, self.g2.len())?;
         for (&k, point) in &self.g2 {
             put_count(&mut out, k)?;

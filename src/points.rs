@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ark_bn254::{Fq, Fq2, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::{AffineRepr, CurveGroup, PrimeGroup, ScalarMul};
-use ark_ff::{PrimeField, Zero};
+use ark_ff::{BigInt, PrimeField, Zero};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use rayon::prelude::*;
@@ -42,10 +42,16 @@ pub fn g1_decode_unchecked(bytes: &[u8]) -> Result<G1Affine> {
 /// Decodes and checks the curve equation. G1 has prime order, so no subgroup check is needed.
 pub fn g1_decode(bytes: &[u8]) -> Result<G1Affine> {
     let point = g1_decode_unchecked(bytes)?;
+    g1_valid(&point)?;
+    Ok(point)
+}
+
+/// Refuses a point off the curve.
+pub fn g1_valid(point: &G1Affine) -> Result<()> {
     if !point.is_on_curve() {
         return Err(bad("G1 point is not on the curve"));
     }
-    Ok(point)
+    Ok(())
 }
 
 /// Decodes without curve and subgroup checks; for data that is known by its digest.
@@ -63,13 +69,19 @@ pub fn g2_decode_unchecked(bytes: &[u8]) -> Result<G2Affine> {
 /// Decodes and checks the curve equation and the subgroup of order r.
 pub fn g2_decode(bytes: &[u8]) -> Result<G2Affine> {
     let point = g2_decode_unchecked(bytes)?;
+    g2_valid(&point)?;
+    Ok(point)
+}
+
+/// Refuses a point off the curve or outside the subgroup.
+pub fn g2_valid(point: &G2Affine) -> Result<()> {
     if !point.is_on_curve() {
         return Err(bad("G2 point is not on the curve"));
     }
     if !point.is_in_correct_subgroup_assuming_on_curve() {
         return Err(bad("G2 point is not in the subgroup of order r"));
     }
-    Ok(point)
+    Ok(())
 }
 
 /// 64 bytes, zero for the point at infinity.
@@ -91,6 +103,68 @@ pub fn g2_encode(point: &G2Affine) -> [u8; G2_BYTES] {
         }
     }
     bytes
+}
+
+/// A coordinate as it lies in memory: Montgomery form, little-endian.
+fn pack(coordinate: &Fq) -> [u8; 32] {
+    let mut word = [0u8; 32];
+    for (bytes, limb) in word.chunks_exact_mut(8).zip(coordinate.0 .0) {
+        bytes.copy_from_slice(&limb.to_le_bytes());
+    }
+    word
+}
+
+fn unpack(word: &[u8; 32], what: &str) -> Result<Fq> {
+    let (limbs, _) = word.as_chunks::<8>();
+    let limbs = BigInt::<4>(std::array::from_fn(|i| u64::from_le_bytes(limbs[i])));
+    if limbs >= Fq::MODULUS {
+        return Err(bad(format!("{what}: a coordinate is not below p")));
+    }
+    Ok(Fq::new_unchecked(limbs))
+}
+
+/// `g1_encode` with each coordinate packed.
+pub fn g1_pack(point: &G1Affine) -> [u8; G1_BYTES] {
+    let mut bytes = [0u8; G1_BYTES];
+    if let Some((x, y)) = point.xy() {
+        bytes[..32].copy_from_slice(&pack(&x));
+        bytes[32..].copy_from_slice(&pack(&y));
+    }
+    bytes
+}
+
+/// What `g1_pack` wrote, without the curve equation.
+pub fn g1_unpack(bytes: &[u8]) -> Result<G1Affine> {
+    let [x, y] = words::<2>(bytes, "a G1 point")?;
+    let (x, y) = (unpack(x, "G1 point")?, unpack(y, "G1 point")?);
+    Ok(if x.is_zero() && y.is_zero() {
+        G1Affine::identity()
+    } else {
+        G1Affine::new_unchecked(x, y)
+    })
+}
+
+/// `g2_encode` with each coordinate packed.
+pub fn g2_pack(point: &G2Affine) -> [u8; G2_BYTES] {
+    let mut bytes = [0u8; G2_BYTES];
+    if let Some((x, y)) = point.xy() {
+        for (word, part) in bytes.chunks_exact_mut(32).zip([x.c1, x.c0, y.c1, y.c0]) {
+            word.copy_from_slice(&pack(&part));
+        }
+    }
+    bytes
+}
+
+/// What `g2_pack` wrote, without curve and subgroup checks.
+pub fn g2_unpack(bytes: &[u8]) -> Result<G2Affine> {
+    let [x1, x0, y1, y0] = words::<4>(bytes, "a G2 point")?;
+    let x = Fq2::new(unpack(x0, "G2 point")?, unpack(x1, "G2 point")?);
+    let y = Fq2::new(unpack(y0, "G2 point")?, unpack(y1, "G2 point")?);
+    Ok(if x.is_zero() && y.is_zero() {
+        G2Affine::identity()
+    } else {
+        G2Affine::new_unchecked(x, y)
+    })
 }
 
 /// Consecutive G1 points.

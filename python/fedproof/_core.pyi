@@ -5,7 +5,7 @@
 if a kernel itself fails. None of them keeps the interpreter lock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias, TypedDict, final
 
 import numpy as np
@@ -274,6 +274,12 @@ class ProvingKey:
         """Reads a key file from bytes, or a copy of any other buffer, such as a mapped file.
 
         Without check, no point is tested for curve and subgroup: that is for a file whose digest was checked.
+        """
+    @staticmethod
+    def from_chunks(chunks: Iterable[bytes], size: int, check: bool = False) -> ProvingKey:
+        """`from_bytes` of the first `size` bytes of what comes in chunks, never holding more than a few of them.
+
+        What the iterable raises comes through. It is asked for the next chunk when the last one is decoded.
         """
 
 def groth16_verify(vk: _VerifyingKey, public: _FrArray, proof: bytes, d: bytes | None) -> bool:

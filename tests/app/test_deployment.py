@@ -15,7 +15,8 @@ import pytest
 from fedproof import _core
 from fedproof.app.deployment import LIMIT, STORES, BlobRef, DeploymentFile
 from fedproof.app.joining import check_contracts, checked_mark, join, publish
-from fedproof.app.keyring import Keyring, encode_key_file
+from fedproof.app.keyfile import encode_key_file
+from fedproof.app.keyring import Keyring
 from fedproof.app.telling import Silent
 from fedproof.app.world import World, build, create_folder, make_keys
 from fedproof.errors import FedproofError, InputError, KeyFileError, LedgerError, StorageError

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fedproof import _core
-from fedproof.app.keyring import KeyRequest, Keyring, decode_key_file, encode_key_file
+from fedproof.app.keyfile import decode_key_file, encode_key_file, read_key_file
+from fedproof.app.keyring import KeyRequest, Keyring
 from fedproof.errors import KeyFileError
 from fedproof.proving.keys import VerifyingKey
 from fedproof.statements.aggregation import AggregationStatement
@@ -80,6 +84,65 @@ def test_a_key_file_names_what_is_wrong() -> None:
         decode_key_file(good + b"x", b"a" * 32)
     with pytest.raises(KeyFileError, match="version"):
         decode_key_file(b"x" + good, b"a" * 32)
+
+
+PIECES = 3 * 2**20 + 5
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [PIECES], [2**20, 0, PIECES, 2**20 - 1]])
+def test_parts_of_any_size_come_whole_and_in_order(sizes: list[int]) -> None:
+    parts = [bytes([at]) * size for at, size in enumerate(sizes)]
+    assert decode_key_file(encode_key_file(bytes(32), parts), bytes(32)) == parts
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_one_error(tmp_path: Path) -> None:
+    """A mapped file would end the process (SIGBUS)."""
+    path = tmp_path / "keys"
+    path.write_bytes(encode_key_file(bytes(32), [bytes(PIECES)]))
+
+    def cut(pieces: Iterator[bytes], _: int) -> bytes:
+        first = next(pieces)
+        os.truncate(path, 1000)
+        return first + b"".join(pieces)
+
+    with path.open("rb") as file, pytest.raises(KeyFileError, match="damaged"):
+        read_key_file(file, bytes(32), cut, 1)
+
+
+def test_what_a_decoder_says_of_damaged_bytes_is_not_told() -> None:
+    def refuses(pieces: Iterator[bytes], _: int) -> bytes:
+        next(pieces)
+        raise ValueError("no point")
+
+    good = encode_key_file(bytes(32), [bytes(PIECES), bytes(PIECES)])
+    with pytest.raises(KeyFileError, match="holds no key: no point"):
+        read_key_file(io.BytesIO(good), bytes(32), refuses, 2)
+    for damaged in (good[:-1] + b"x", good[:-1], good + b"x"):
+        with pytest.raises(KeyFileError, match="damaged"):
+            read_key_file(io.BytesIO(damaged), bytes(32), refuses, 2)
+
+
+def test_a_length_beyond_the_file_is_damage_and_asks_for_no_memory() -> None:
+    blob = bytearray(encode_key_file(bytes(32), [b"part"]))
+    blob[-12:-4] = (2**63).to_bytes(8, "big")
+    with pytest.raises(KeyFileError, match="damaged"):
+        decode_key_file(bytes(blob), bytes(32))
+
+
+def test_a_fetched_file_has_every_point_tested(tmp_path: Path) -> None:
+    """Its digest is the sender's own."""
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    srs = Keyring(theirs).srs(16, [5])
+    verifying(Keyring(theirs), srs)
+    path = next(path for path in theirs.iterdir() if path.name.startswith("keys-"))
+    identity = bytes.fromhex(path.name.removeprefix("keys-"))
+    first, second = decode_key_file(path.read_bytes(), identity)
+    at = len(first) // 2
+    path.write_bytes(encode_key_file(identity, [first[:at] + bytes([first[at] ^ 1]) + first[at + 1 :], second]))
+    verifying(Keyring(theirs), srs)
+    with pytest.raises(KeyFileError, match="holds no key"):
+        verifying(Keyring(ours, source=str(theirs), strict=True), srs)
+    assert not ours.exists()
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_not_fatal(tmp_path: Path) -> None:

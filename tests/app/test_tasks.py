@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fedproof.app import audit
@@ -17,6 +18,7 @@ from fedproof.app.connection import Connection
 from fedproof.app.demo import BOND, TOKEN
 from fedproof.app.export import export_task
 from fedproof.app.opening import Opening
+from fedproof.app.startmodel import Start
 from fedproof.app.taskfile import read_schema, read_test, read_workers
 from fedproof.app.taskmodel import round_model, write_model
 from fedproof.app.taskopen import open_state, open_task
@@ -25,6 +27,7 @@ from fedproof.app.taskstatus import all_tasks, task_status
 from fedproof.app.taskwatch import Watch
 from fedproof.app.telling import Silent
 from fedproof.errors import FedproofError, InputError, LedgerError, ProofError, StorageError
+from fedproof.interop import ServedModel, write_onnx
 from fedproof.ledger import Account, Chain
 from fedproof.ledger.committee import Kind
 from fedproof.nodes.state import StateFile
@@ -32,6 +35,7 @@ from fedproof.storage import BlobStore
 from fedproof.storage.content import content_id
 from tests.app.networks import Town, town
 from tests.app.runs import shared_folder
+from tests.learning.scenes import KINDS, make_plan
 
 pytestmark = pytest.mark.slow
 
@@ -119,6 +123,26 @@ def test_an_opening_that_was_interrupted_anywhere_is_finished_once(
         assert {record["seed"] for record in state.get("openings").values()} >= {5}
     chain.dev.revert(snapshot)
     place.world.federation.forget()
+
+
+def test_a_task_starts_near_the_model_of_another(place: Town, state: StateFile, tmp_path: Path) -> None:
+    """By what `task model` wrote and by an ONNX file; the opening is known by the file's bytes."""
+    plan = place.document.plan
+    first = opened(place, state, "before")
+    write_model(place.network(), place.world.federation.task_info(first), 0, tmp_path / "model.json")
+    model = place.model(first)
+    (tmp_path / "model.onnx").write_bytes(write_onnx(ServedModel(plan, model.layers)))
+    numbers = set()
+    for name in ("model.json", "model.onnx", "model.onnx"):
+        wanted = opening(place, "after", seed=8, start=Start.read(tmp_path / name))
+        task = open_task(place.network(), place.sponsor.account, state, wanted, place.cache, Silent()).task_id
+        begun, (scale,) = place.model(task), model.scales
+        assert 0 < np.abs(begun.weights - model.weights).max() <= scale // 1000 + 1
+        numbers.add(task)
+    assert len(numbers) == 2
+    wrong = Start("wrong", write_onnx(ServedModel(wide := make_plan(KINDS["perceptron of classes"]), wide.start(1))))
+    with pytest.raises(InputError, match=r"--start wrong: it is a multi-layer perceptron .* trains a logistic"):
+        opening(place, "wrong", start=wrong).check(plan)
 
 
 def test_the_keys_of_an_earlier_task_are_used_again(place: Town, state: StateFile) -> None:

@@ -1,6 +1,7 @@
 """Groth16 with a committed segment (protocol, section 3; attacks 8, 9, 11, 13, 15), held against py_ecc's pairing."""
 
 import mmap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,9 +129,46 @@ def test_rejects_d_shifted_by_the_point_of_a_public_input() -> None:
             assert not LINKED.verify(d=moved)
 
 
+def unpacked(point: bytes) -> bytes:
+    """A point of a key file in its EIP encoding: the file has Montgomery form, little-endian."""
+    words = (int.from_bytes(point[at : at + 32], "little") for at in range(0, len(point), 32))
+    return b"".join(word(value * pow(2**256, -1, P) % P) for value in words)
+
+
+def packed(point: bytes) -> bytes:
+    words = (int.from_bytes(point[at : at + 32], "big") for at in range(0, len(point), 32))
+    return b"".join((value * 2**256 % P).to_bytes(32, "little") for value in words)
+
+
+def first_version(data: bytes) -> bytes:
+    """A key file as version 1 wrote it."""
+    out, at = bytearray(b"fedproof/key/v1\0"), 16
+
+    def copied(count: int) -> bytes:
+        nonlocal at
+        out.extend(data[at : at + count])
+        at += count
+        return data[at - count : at]
+
+    def points(count: int) -> None:
+        nonlocal at
+        out.extend(unpacked(data[at : at + count]))
+        at += count
+
+    public, committed, wires = (int.from_bytes(copied(4), "little") for _ in range(3))
+    copied(32)
+    points(3 * 64 + (3 if committed else 2) * 128)
+    for _ in range(3):
+        points(64 * int.from_bytes(copied(4), "little"))
+    for length, size in ((wires, 64), (wires, 64), (wires - 1 - public - committed, 64), (wires, 128)):
+        points(size * sum(byte.bit_count() for byte in copied(-(-length // 8))))
+    assert at == len(data)
+    return bytes(out)
+
+
 def published(key: _core.ProvingKey) -> tuple[list[bytes], list[bytes], list[bytes]]:
     """The G1 points of a key file: those of `[1 | x]`, those of c, and all others."""
-    data, at = key.to_bytes(), 16
+    data, at = first_version(key.to_bytes()), 16
     wires = int.from_bytes(data[at + 8 : at + 12], "little")
     at += 12 + 32
     others = [data[at + 64 * i : at + 64 * (i + 1)] for i in range(3)]
@@ -222,7 +260,7 @@ def test_rejects_a_proof_without_a_witness_under_gamma_equal_to_delta() -> None:
 def test_rejects_keys_whose_gamma_and_delta_coincide_when_loaded() -> None:
     data, delta = LINKED.key.to_bytes(), LINKED.vk["delta_g2"]
     for name, value in (("delta", G2), ("eta", G2), ("eta", delta)):
-        old = LINKED.vk[f"{name}_g2"]
+        old, value = packed(LINKED.vk[f"{name}_g2"]), packed(value)
         assert data.count(old) == 1
         with pytest.raises(ValueError, match="coincide"):
             _core.ProvingKey.from_bytes(data.replace(old, value))
@@ -418,6 +456,51 @@ def test_a_key_file_is_read_from_any_buffer(tmp_path: Path) -> None:
             _core.ProvingKey.from_bytes(wrong)  # type: ignore[arg-type]
 
 
+@BOTH
+@pytest.mark.parametrize("check", [False, True])
+def test_a_key_file_of_the_first_version_is_read(case: Case, check: bool) -> None:
+    data = case.key.to_bytes()
+    assert _core.ProvingKey.from_bytes(first_version(data), check=check).to_bytes() == data
+
+
+@pytest.mark.parametrize("size", [1, 63, 1000, 10**9])
+def test_a_key_is_read_from_chunks_of_any_size(size: int) -> None:
+    data = LINKED.key.to_bytes()
+    chunks = [data[at : at + size] for at in range(0, len(data), size)]
+    key = _core.ProvingKey.from_chunks(iter([b"", *chunks, b""]), len(data), check=True)
+    assert key.to_bytes() == data
+    for count in (0, len(chunks) // 2, len(chunks) - 1):
+        with pytest.raises(ValueError, match=r"ends too early|not a proving key"):
+            _core.ProvingKey.from_chunks(chunks[:count], len(data))
+    for length in (len(data) - 1, 16, 0):
+        with pytest.raises(ValueError, match=r"ends too early|not a proving key"):
+            _core.ProvingKey.from_chunks(chunks, length)
+    with pytest.raises(ValueError, match="7 bytes follow"):
+        _core.ProvingKey.from_chunks(chunks, len(data) + 7)
+
+
+def test_what_the_chunks_raise_comes_through() -> None:
+    def breaks() -> Iterator[bytes]:
+        yield LINKED.key.to_bytes()[:500]
+        raise OSError("no such disk")
+
+    with pytest.raises(OSError, match="no such disk"):
+        _core.ProvingKey.from_chunks(breaks(), len(LINKED.key.to_bytes()))
+    for wrong in (["text"], [7], [None]):
+        with pytest.raises(TypeError):
+            _core.ProvingKey.from_chunks(wrong, 1000)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        _core.ProvingKey.from_chunks(7, 1000)  # type: ignore[arg-type]
+
+
+def test_a_coordinate_is_written_in_one_way() -> None:
+    data = bytearray(LINKED.key.to_bytes())
+    x = int.from_bytes(data[60:92], "little")
+    data[60:92] = (x + P).to_bytes(32, "little")
+    with pytest.raises(ValueError, match="not below p"):
+        _core.ProvingKey.from_bytes(bytes(data))
+
+
 def test_a_damaged_key_file_is_one_error_or_another_key() -> None:
     """What no digest has checked may hold any points; reading them and proving with them never fails in another way."""
     data, z = LINKED.key.to_bytes(), fr(*LINKED.z)
@@ -433,7 +516,7 @@ def test_a_damaged_key_file_is_one_error_or_another_key() -> None:
         assert len(proof) == 256
 
 
-@pytest.mark.parametrize("version", [b"fedproof/key/v0\0", b"fedproof/key/v2\0", b"fedproof/r1cs/v1"])
+@pytest.mark.parametrize("version", [b"fedproof/key/v0\0", b"fedproof/key/v3\0", b"fedproof/r1cs/v1"])
 def test_rejects_a_key_file_of_another_version(version: bytes) -> None:
     with pytest.raises(ValueError, match="another version"):
         _core.ProvingKey.from_bytes(version + LINKED.key.to_bytes()[16:])
@@ -498,11 +581,12 @@ def test_rejects_a_key_file_with_a_point_off_the_curve_when_checked() -> None:
     statement, committed, others = published(LINKED.key)
     for point in (statement[1], committed[2], others[0], others[5], others[-1]):
         x, y = point[:32], int.from_bytes(point[32:], "big")
-        damaged = data.replace(point, x + word((y + 1) % P))
+        damaged = data.replace(packed(point), packed(x + word((y + 1) % P)))
+        assert damaged != data
         _core.ProvingKey.from_bytes(damaged)
         with pytest.raises(ValueError, match="not on the curve"):
             _core.ProvingKey.from_bytes(damaged, check=True)
-    outside = data.replace(LINKED.vk["delta_g2"], outside_the_subgroup())
+    outside = data.replace(packed(LINKED.vk["delta_g2"]), packed(outside_the_subgroup()))
     with pytest.raises(ValueError, match="not in the subgroup"):
         _core.ProvingKey.from_bytes(outside, check=True)
 

@@ -67,6 +67,26 @@ def test_learns_real_records_within_half_a_percent_of_float_training(data: Any, 
     assert fitted.n_features_in_ == X.shape[1]
 
 
+def test_groups_say_whose_rows_are_whose() -> None:
+    X, y = CANCER
+    X, y = X[:120], y[:120]
+    groups = np.array(["late", "early", "often"])[np.arange(120) % 3]
+    by_group = FederatedClassifier(rounds=2).fit(X, y, groups)
+    parts = [(X[groups == name], y[groups == name]) for name in ("early", "late", "often")]
+    by_hand = FederatedClassifier(rounds=2).fit(participants=parts)
+    assert all(np.array_equal(a, b) for a, b in zip(by_group.weights_, by_hand.weights_, strict=True))
+    for wrong, said in (
+        (groups[1:], "one group a row"),
+        (np.zeros(120), "names 1 participant"),
+        (np.where(np.arange(120) == 3, np.nan, 1.0), "NaN or None"),
+        (np.array([1, "a"] * 60, dtype=object), "several types"),
+    ):
+        with pytest.raises(InputError, match=said):
+            FederatedClassifier(rounds=1).fit(X, y, wrong)
+    with pytest.raises(InputError, match="either X and y, or participants"):
+        FederatedClassifier(rounds=1).fit(groups=groups, participants=parts)
+
+
 def test_labels_come_back_as_they_were_given() -> None:
     X, y = IRIS
     names = np.array(["setosa", "versicolor", "virginica"], dtype=object)[y]
@@ -174,7 +194,7 @@ def test_a_proving_runner_gets_all_that_it_needs_and_is_named() -> None:
     assert proven.precision_report_.lines()[0] == "proven: each update was proven"
     simulated = FederatedClassifier(rounds=2).fit(X[:400], y[:400], public=(X[400:], y[400:]))
     assert np.array_equal(simulated.weights_[0], proven.weights_[0])
-    with pytest.raises(InputError, match="needs a runner that proves"):
+    with pytest.raises(InputError, match=r"needs folder=.*nothing was trained"):
         FederatedClassifier(run="prove").fit(X, y)
     with pytest.raises(InputError, match="without evidence"):
         clone(proven).set_params(runner=Prover(None)).fit(X[:400], y[:400], public=(X[400:], y[400:]))

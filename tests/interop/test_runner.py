@@ -125,8 +125,13 @@ def test_what_is_simulated_is_never_taken_for_proven() -> None:
     prover: Runner = Prover()
     assert isinstance(choose_runner("simulate", None), SimulatedRunner)
     assert choose_runner("prove", prover) is prover
-    with pytest.raises(InputError, match=r"needs a runner that proves.*nothing was trained.*simulated, not proven"):
+    with pytest.raises(InputError, match=r"needs folder.*nothing was trained.*simulated, not proven"):
         choose_runner("prove", None)
+    with pytest.raises(InputError, match=r"folder: .*run='simulate' leaves none"):
+        choose_runner("simulate", None, "run")
+    with pytest.raises(InputError, match=r"folder: .*the runner that was given has its own"):
+        choose_runner("prove", prover, "run")
+    assert choose_runner("prove", None, "run").training == "proven"
     with pytest.raises(InputError, match="SimulatedRunner is simulated"):
         choose_runner("prove", SimulatedRunner())
     with pytest.raises(InputError, match="Prover is proven"):

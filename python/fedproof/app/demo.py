@@ -12,6 +12,7 @@ from fedproof.app.audit import audit_run
 from fedproof.app.export import write_public
 from fedproof.app.keyring import Keyring, default_cache
 from fedproof.app.report import Costs, RoundFigures, build_report
+from fedproof.app.startmodel import Start, first_model
 from fedproof.app.telling import Stopwatch, Teller
 from fedproof.app.training import Training, foreseen, model_text
 from fedproof.app.world import World, build, create_folder, write_json
@@ -20,6 +21,7 @@ from fedproof.data.public import encode_table
 from fedproof.errors import InputError, LedgerError, ProofError
 from fedproof.learning.baseline import Float
 from fedproof.learning.model import GlobalModel, TaskDescription
+from fedproof.learning.plan import TrainingPlan
 from fedproof.learning.scoring import float_fedavg, score
 from fedproof.ledger import Account
 from fedproof.ledger.federation import TaskInfo
@@ -62,6 +64,7 @@ class DemoOptions:
     positive: str | None = None
     rpc: str | None = None
     cache: bool = True
+    start: Start | None = None
 
     def check(self) -> None:
         """Refuse what no task can be.
@@ -110,16 +113,30 @@ def run_demo(options: DemoOptions, teller: Teller) -> dict[str, Any]:
 
 def play_parts(options: DemoOptions, name: str, parts: Parts, teller: Teller) -> dict[str, Any]:
     """Play the task on records that are split already, one part for each participant; errors as `run_demo`."""
-    started = time.perf_counter()
     rows = capacity_rows(parts.parts)
     schema = Schema.from_public(parts.test, rows)
     plan = options.training.plan(schema, parts.test, rows, max(9, options.rounds + 5))
+    start = first_model(options.start, plan, schema, parts.test, options.seed, teller)
+    return play_plan(options, name, parts, schema, plan, start, teller)[0]
+
+
+def play_plan(
+    options: DemoOptions,
+    name: str,
+    parts: Parts,
+    schema: Schema,
+    plan: TrainingPlan,
+    start: GlobalModel,
+    teller: Teller,
+) -> tuple[dict[str, Any], tuple[GlobalModel, ...]]:
+    """Play the task by a plan and from a model; the report, and the model after each round. Errors as `run_demo`."""
+    started = time.perf_counter()
     create_folder(options.folder)
     teller.step(
         f"{name}: {parts.test.rows + sum(p.rows for p in parts.parts)} rows, {len(schema.features)} features; "
         f"{parts.test.rows} public for testing, private parts of {', '.join(str(p.rows) for p in parts.parts)} rows"
     )
-    for line in foreseen(plan, schema, parts.test, options.seed):
+    for line in foreseen(plan, schema, parts.test, options.seed, start.layers):
         teller.step(line)
     keyring = Keyring(default_cache() if options.cache else None, teller.doing)
     try:
@@ -128,14 +145,21 @@ def play_parts(options: DemoOptions, name: str, parts: Parts, teller: Teller) ->
         shutil.rmtree(options.folder, ignore_errors=True)  # nothing has happened yet that it could hold
         raise
     try:
-        return _play(options, world, name, parts, schema, teller, started)
+        return _play(options, world, name, parts, schema, start, teller, started)
     finally:
         world.close()
 
 
 def _play(
-    options: DemoOptions, world: World, name: str, parts: Parts, schema: Schema, teller: Teller, started: float
-) -> dict[str, Any]:
+    options: DemoOptions,
+    world: World,
+    name: str,
+    parts: Parts,
+    schema: Schema,
+    start: GlobalModel,
+    teller: Teller,
+    started: float,
+) -> tuple[dict[str, Any], tuple[GlobalModel, ...]]:
     costs = Costs()
     seats = [enter_market(world, number, part, schema, costs, teller) for number, part in enumerate(parts.parts, 1)]
     workers = []
@@ -143,7 +167,7 @@ def _play(
         role = f"worker-{number}"
         account = world.chain.new_account(role)
         workers.append(Worker(world.deployment, world.federation, account, world.state("worker", role)))
-    task, start = open_task(options, world, parts, schema, workers, teller)
+    task, start = open_task(options, world, parts, schema, workers, teller, start)
     world.task_id = task.task_id
     for seat in seats:
         seat.participant.enrol(task)
@@ -182,7 +206,7 @@ def _play(
         seconds=time.perf_counter() - started,
     )
     write_json(options.folder / "report.json", report)
-    return report
+    return report, tuple(played.model for played in rounds)
 
 
 def enter_market(world: World, number: int, part: Table, schema: Schema, costs: Costs, teller: Teller) -> Seat:
@@ -236,11 +260,17 @@ def _fund(world: World, account: Account, amount: int) -> None:
 
 
 def open_task(
-    options: DemoOptions, world: World, parts: Parts, schema: Schema, workers: list[Worker], teller: Teller
+    options: DemoOptions,
+    world: World,
+    parts: Parts,
+    schema: Schema,
+    workers: list[Worker],
+    teller: Teller,
+    start: GlobalModel | None = None,
 ) -> tuple[TaskInfo, GlobalModel]:
-    """The sponsor describes, funds and opens the task."""
+    """The sponsor describes, funds and opens the task, by default from the start of the seed."""
     d = world.deployment
-    model = GlobalModel.start(d.plan, options.seed)
+    model = GlobalModel.start(d.plan, options.seed) if start is None else start
     description = TaskDescription(
         name=parts.test.name,
         schema=d.store.put(schema.encode()),

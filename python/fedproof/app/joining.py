@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from fedproof import __version__, _core
 from fedproof.app.audit_keys import check_keys, check_powers
 from fedproof.app.audit_run import CONTRACTS, check_belonging, check_code
 from fedproof.app.deployment import STATEMENTS, BlobRef, DeploymentFile
-from fedproof.app.keyring import decode_key_file, encode_key_file
+from fedproof.app.keyfile import encode_key_file, read_key_file
 from fedproof.app.world import key_requests
 from fedproof.errors import AuditError, InputError, KeyFileError, LedgerError, StateError, StorageError
 from fedproof.learning.plan import TrainingPlan
@@ -326,14 +327,14 @@ def _key_errors(what: str) -> Iterator[None]:
 
 
 def _proving_key(circuit: Circuit, data: bytes, fetched: bool, check: bool = False) -> _core.ProvingKey:
-    parts = decode_key_file(data, circuit.circuit_id)
-    if len(parts) != 1:
-        raise KeyFileError(f"it has {len(parts)} parts, not 1")
-    proving = _core.ProvingKey.from_bytes(parts[0])
+    # A point off its curve could make a proof tell of the witness. Looking at all of them takes seconds, so once.
+    tested = fetched or check
+    (proving,) = read_key_file(
+        io.BytesIO(data), circuit.circuit_id, lambda pieces, size: _core.ProvingKey.from_chunks(pieces, size, tested), 1
+    )
     if proving.circuit_digest != circuit.r1cs.digest():
         raise KeyFileError("it belongs to another circuit")
-    # A point off its curve could make a proof tell of the witness. Looking at all of them takes seconds, so once.
-    return _core.ProvingKey.from_bytes(parts[0], check=True) if fetched or check else proving
+    return proving
 
 
 class _Cache:

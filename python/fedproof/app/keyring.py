@@ -7,7 +7,7 @@ verifying key on chain would refuse it.
 
 from __future__ import annotations
 
-import hashlib
+import io
 import os
 import tempfile
 import time
@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fedproof import _core
+from fedproof.app.keyfile import encode_key_file, read_key_file
 from fedproof.errors import KeyFileError
 from fedproof.proving.circuit import Circuit, Statement, compile_statement
 from fedproof.proving.keys import Keys, with_proving_key
 from fedproof.storage.public import read_public
 
-MAGIC = b"fedproof-key\x02"
-_HEAD = len(MAGIC) + 32 + 32
-_LENGTH_BYTES = 8
 MAX_KEY_FILE_BYTES = 8 << 30
 
 T = TypeVar("T")
+_Decode = Callable[[Iterable[bytes], int, bool], T]
+"""Makes a part of its pieces and their length, and tests every point where it is told to."""
 
 
 def default_cache() -> Path:
@@ -36,35 +36,6 @@ def default_cache() -> Path:
     if chosen:
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fedproof"
-
-
-def encode_key_file(identity: bytes, parts: list[bytes]) -> bytes:
-    """A key file: magic, 32 bytes of identity, SHA-256 of the rest, then each part behind its length in 8 bytes."""
-    payload = b"".join(len(part).to_bytes(_LENGTH_BYTES, "big") + part for part in parts)
-    return MAGIC + identity + hashlib.sha256(identity + payload).digest() + payload
-
-
-def decode_key_file(blob: bytes, identity: bytes) -> list[bytes]:
-    """The parts of a key file that is whole and belongs to `identity`.
-
-    Raises:
-        KeyFileError: it is damaged, of another version, or of another circuit.
-    """
-    if len(blob) < _HEAD or not blob.startswith(MAGIC):
-        raise KeyFileError("not a fedproof key file of this version")
-    payload = blob[_HEAD:]
-    if blob[len(MAGIC) : len(MAGIC) + 32] != identity:
-        raise KeyFileError("the key file belongs to another circuit")
-    if blob[len(MAGIC) + 32 : _HEAD] != hashlib.sha256(identity + payload).digest():
-        raise KeyFileError("the key file is damaged")
-    parts = []
-    while payload:
-        end = _LENGTH_BYTES + int.from_bytes(payload[:_LENGTH_BYTES], "big")
-        if len(payload) < end:
-            raise KeyFileError("the key file is damaged")
-        parts.append(payload[_LENGTH_BYTES:end])
-        payload = payload[end:]
-    return parts
 
 
 def _srs_file(size: int, powers: list[int]) -> tuple[str, bytes]:
@@ -77,18 +48,8 @@ def _keys_file(circuits: Iterable[Circuit]) -> tuple[str, bytes]:
     return f"keys-{identity.hex()}", identity
 
 
-def _parts(blob: bytes, identity: bytes, count: int) -> list[bytes]:
-    parts = decode_key_file(blob, identity)
-    if len(parts) != count:
-        raise KeyFileError(f"it has {len(parts)} parts, not {count}")
-    return parts
-
-
-def _decoded(decode: Callable[[bytes], T], blob: bytes, name: str) -> T:
-    try:
-        return decode(blob)
-    except ValueError as error:
-        raise KeyFileError(f"key file {name} holds no key: {error}") from None
+def _powers(pieces: Iterable[bytes], _size: int, _check: bool) -> _core.Srs:
+    return _core.Srs.from_bytes(b"".join(pieces))  # always checked: they are few
 
 
 @dataclass(frozen=True)
@@ -130,9 +91,9 @@ class Keyring:
         """Powers of tau, `size` in G1 and the named powers in G2, by a single dealer: for development."""
         powers = sorted({1, *g2_powers})
         name, identity = _srs_file(size, powers)
-        cached = self._load(name, identity, 1)
+        cached = self._load(name, identity, 1, _powers)
         if cached is not None:
-            return _decoded(_core.Srs.from_bytes, cached[0], name)
+            return cached[0]
         self.notice(f"making {size} powers of tau (development)")
         made = _core.Srs.generate(size, powers)
         if self.folder is not None:
@@ -156,24 +117,28 @@ class Keyring:
         """
         circuits = {name: compile_statement(request.statement) for name, request in requests.items()}
         file, identity = _keys_file(circuits.values())
-        cached = self._load(file, identity, len(circuits))
-        seconds: dict[str, float] = {}
-        proving: dict[str, _core.ProvingKey] = {}
-        dealer = _core.Dealer()
-        for place, (name, circuit) in enumerate(circuits.items()):
+        seconds: list[float] = []
+
+        def read(pieces: Iterable[bytes], size: int, check: bool) -> _core.ProvingKey:
             started = time.perf_counter()
-            if cached is not None:
-                proving[name] = _decoded(_core.ProvingKey.from_bytes, cached[place], file)
-            else:
-                proving[name] = self._make(circuit, dealer)
-            seconds[name] = time.perf_counter() - started
-        if cached is None and self.folder is not None:
-            self._save(file, identity, [key.to_bytes() for key in proving.values()])
+            key = _core.ProvingKey.from_chunks(pieces, size, check)
+            seconds.append(time.perf_counter() - started)
+            return key
+
+        proving = self._load(file, identity, len(circuits), read)
+        if proving is None:
+            dealer, proving, seconds = _core.Dealer(), [], []
+            for circuit in circuits.values():
+                started = time.perf_counter()
+                proving.append(self._make(circuit, dealer))
+                seconds.append(time.perf_counter() - started)
+            if self.folder is not None:
+                self._save(file, identity, [key.to_bytes() for key in proving])
         made = {
-            name: with_proving_key(circuit, proving[name], srs, requests[name].mask_position)
-            for name, circuit in circuits.items()
+            name: with_proving_key(circuit, key, srs, requests[name].mask_position)
+            for (name, circuit), key in zip(circuits.items(), proving, strict=True)
         }
-        return KeySet(made, seconds)
+        return KeySet(made, dict(zip(circuits, seconds, strict=True)))
 
     def _make(self, circuit: Circuit, dealer: _core.Dealer) -> _core.ProvingKey:
         self.notice(
@@ -182,15 +147,17 @@ class Keyring:
         )
         return _core.ProvingKey.setup(circuit.r1cs, dealer=dealer)
 
-    def _load(self, name: str, identity: bytes, count: int) -> list[bytes] | None:
+    def _load(self, name: str, identity: bytes, count: int, decode: _Decode[T]) -> list[T] | None:
+        """The parts of a file of ours, whose points its digest vouches for; else of one that is fetched; else None."""
         if self.folder is None:
             return None
         path = self.folder / name
         try:
-            return _parts(path.read_bytes(), identity, count)
+            with path.open("rb") as file:
+                return read_key_file(file, identity, lambda pieces, size: decode(pieces, size, False), count)
         except FileNotFoundError:
             if self.source is not None:
-                return self._fetch(self.source, name, identity, count)
+                return self._fetch(self.source, name, identity, count, decode)
             if not self.make:
                 raise KeyFileError(f"key file {path} is missing: restore it, for new keys fit nothing here") from None
             return None
@@ -200,7 +167,8 @@ class Keyring:
             self.notice(f"key file {path} is not used: {error}")
             return None
 
-    def _fetch(self, source: str, name: str, identity: bytes, count: int) -> list[bytes]:
+    def _fetch(self, source: str, name: str, identity: bytes, count: int, decode: _Decode[T]) -> list[T]:
+        """A file that others made: its digest vouches for nothing, so every point is tested, and then it is kept."""
         self.notice(f"fetching {name}")
         data = read_public(source, name, MAX_KEY_FILE_BYTES)
         if data is None:
@@ -208,18 +176,21 @@ class Keyring:
                 f"{name} is not among the keys of this marketplace; if its shape is a new one, who runs the "
                 "marketplace adds it with: fedproof market add-class ROWS COLUMNS"
             )
-        parts = _parts(data, identity, count)
-        self._save(name, identity, parts)
+        parts = read_key_file(io.BytesIO(data), identity, lambda pieces, size: decode(pieces, size, True), count)
+        self._keep(name, data)
         return parts
 
     def _save(self, name: str, identity: bytes, parts: list[bytes]) -> None:
+        self._keep(name, encode_key_file(identity, parts))
+
+    def _keep(self, name: str, data: bytes) -> None:
         folder = self.folder
         if folder is None:
             return
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-                file.write(encode_key_file(identity, parts))
+                file.write(data)
             Path(file.name).replace(folder / name)
         except OSError as error:
             self.notice(f"keys are not cached in {folder}: {error.strerror}")

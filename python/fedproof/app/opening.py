@@ -10,6 +10,7 @@ from typing import Final
 from fedproof.app.amounts import AMOUNT_BITS
 from fedproof.app.connection import Connection
 from fedproof.app.keystore import PublicKeys
+from fedproof.app.startmodel import Start
 from fedproof.data import Schema, Table
 from fedproof.data.naming import clean_name, quoted
 from fedproof.data.public import encode_table
@@ -33,6 +34,7 @@ class Opening:
         workers: the committee, in order. threshold: so many of them together learn nothing.
         reward: of each round. bond: of each participant and each complaint. worker_bond: of each worker.
         seed: of the start model; None draws one, which is remembered until the task is open.
+        start: a file that the task starts near; None starts it at a draw alone.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Opening:
     freeze_blocks: int = 50
     settle_blocks: int = 300
     seed: int | None = None
+    start: Start | None = None
 
     @property
     def escrow(self) -> int:
@@ -76,6 +79,8 @@ class Opening:
         _check_range("--settle-blocks", self.settle_blocks, 1, MOST_BLOCKS)
         if self.seed is not None:
             _check_range("--seed", self.seed, 0, (1 << 64) - 1)
+        if self.start is not None:
+            self.start.first(plan, self.schema, 0)  # it and not `check`, for the schema may change the weights
 
     def digest(self, network: Connection, sponsor: str) -> str:
         """What the task is known by in the sponsor's state: all of its parameters, on this chain."""
@@ -88,6 +93,7 @@ class Opening:
             "test": content_id(encode_table(self.test)),
             "workers": [[worker.address, worker.hpke_public.hex()] for worker in self.workers],
             **{name: getattr(self, name) for name in _PLAIN},
+            **({} if self.start is None else {"start": self.start.digest}),
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 

@@ -13,6 +13,7 @@ from fedproof.app.connection import Connection
 from fedproof.app.gas import advice
 from fedproof.app.joining import load_task_keys
 from fedproof.app.opening import Opening
+from fedproof.app.startmodel import first_model
 from fedproof.app.telling import Teller
 from fedproof.app.training import foreseen
 from fedproof.data.public import encode_table
@@ -71,9 +72,10 @@ def open_task(
     srs, keys = load_task_keys(network.document, network.market, cache, network.store, teller.doing)
     if "seed" not in record:
         record = _remember(state, digest, seed=secrets.randbits(64) if opening.seed is None else opening.seed)
-    for line in foreseen(network.document.plan, opening.schema, opening.test, int(record["seed"])):
+    plan, seed = network.document.plan, int(record["seed"])
+    model = first_model(opening.start, plan, opening.schema, opening.test, seed, teller)
+    for line in foreseen(plan, opening.schema, opening.test, seed, model.layers):
         teller.step(line)
-    model = GlobalModel.start(network.document.plan, int(record["seed"]))
 
     def prepare() -> SignedTransaction:
         teller.doing("publishing the description")

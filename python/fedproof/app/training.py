@@ -6,6 +6,7 @@ The scales of a plan are public, so they follow from the public test part and ne
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -133,14 +134,17 @@ class Training:
         return choose_precision(self.architecture(columns - 1, kind), row, rows, self.epochs, mask_count)
 
 
-def foreseen(plan: TrainingPlan, schema: Schema, test: Table, seed: int) -> tuple[str, ...]:
-    """What the public rows strain when they are trained on from the start of a seed, a line each; see `strains`."""
+def foreseen(
+    plan: TrainingPlan, schema: Schema, test: Table, seed: int, start: Sequence[Int] | None = None
+) -> tuple[str, ...]:
+    """What the public rows strain when they are trained on, from a model or else from the start of a seed, a line each;
+    see `strains`."""
     rows = min(plan.rows, test.rows)
     padded = pad_to(
         plan.rows, plan.columns, schema.quantise(test.features[:rows]), schema.quantise_labels(test.labels[:rows])
     )
     try:
-        found = strains(train(plan, *padded, plan.start(seed)))
+        found = strains(train(plan, *padded, plan.start(seed) if start is None else start))
     except InputError as error:
         found = (str(error),)
     return tuple(f"on the public rows, {line}" for line in found)

@@ -14,6 +14,7 @@ from fedproof.cli.terminal import Terminal, clean, encodable
 
 if TYPE_CHECKING:  # what a command needs it imports when it runs: the chain's libraries take a second
     from fedproof.app.home import Home
+    from fedproof.app.startmodel import Start
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +56,17 @@ model_option = click.option(
 epochs_option = click.option(
     "--epochs", default=1, show_default=True, type=click.IntRange(1, 64), help="Local epochs of each round."
 )
+start_option = click.option(
+    "--start",
+    "start_file",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Start near this model: an ONNX file, a layer list in JSON, or what fedproof task model wrote. Its weights, "
+    "each moved by a draw within 1/1000; its architecture must be the one that is trained.",
+)
+raw_start_option = click.option(
+    "--raw-start", is_flag=True, help="The model of --start reads features in their units, not standardised ones."
+)
 labels_option = click.option(
     "--labels",
     default=None,
@@ -68,6 +80,22 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
 def home_options(command: F) -> F:
     """`--home`, `--json` and `--quiet`."""
     return home_option(json_option(quiet_option(command)))
+
+
+def read_start(path: Path | None, raw: bool, given: dict[str, Any] | None = None) -> Start | None:
+    """What `--start` names. Where `--model` is not given its architecture goes into `given`, for it is the file's."""
+    from fedproof.app.startmodel import Start
+    from fedproof.errors import InputError
+
+    if path is None:
+        if raw:
+            raise InputError("--raw-start says how --start FILE is read; give that, too")
+        return None
+    start = Start.read(path, raw)
+    source = click.get_current_context().get_parameter_source("model")
+    if given is not None and source is click.core.ParameterSource.DEFAULT:
+        given["model"] = start.asked()
+    return start
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from fedproof import __version__
 from fedproof.cli import sales  # noqa: F401  # adds its commands to `dataset`
 from fedproof.cli.access import access
 from fedproof.cli.committees import committee, contact
-from fedproof.cli.common import epochs_option, model_option
+from fedproof.cli.common import epochs_option, model_option, raw_start_option, read_start, start_option
 from fedproof.cli.dataset import dataset
 from fedproof.cli.keys import keys
 from fedproof.cli.market import market
@@ -59,6 +59,8 @@ def cli() -> None:
 )
 @model_option
 @epochs_option
+@start_option
+@raw_start_option
 @click.option(
     "--data",
     default=None,
@@ -90,14 +92,16 @@ def cli() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the report on standard output.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def demo(
-    run_folder: Path | None, report_file: Path | None, as_json: bool, quiet: bool, no_cache: bool, **chosen: Any
-) -> None:
+    run_folder: Path | None, report_file: Path | None, as_json: bool, quiet: bool, no_cache: bool,
+    start_file: Path | None, raw_start: bool, **chosen: Any,
+) -> None:  # fmt: skip
     """Play a whole federated task on this machine, proven from listing to payment."""
     from fedproof.app.demo import DemoOptions, run_demo
     from fedproof.app.report import check_report_file, summary, write_report
 
     if report_file is not None:
         check_report_file(report_file)
+    chosen["start"] = read_start(start_file, raw_start, chosen)
     terminal = Terminal(quiet)
     try:
         folder = run_folder or Path(time.strftime("fedproof-run-%Y%m%d-%H%M%S"))

@@ -17,6 +17,7 @@ from fedproof.cli.common import (
     opened,
     progress,
     quiet_option,
+    read_start,
     show,
 )
 
@@ -42,6 +43,13 @@ def market() -> None:
 )
 @model_option
 @epochs_option
+@click.option(
+    "--start",
+    "start_file",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Train the architecture of this model (ONNX, layer list or task model), near which tasks can start then.",
+)
 @labels_option
 @click.option(
     "--schema",
@@ -58,6 +66,7 @@ def init(
     rpc: str | None,
     store: str | None,
     tasks: tuple[int, int] | None,
+    start_file: Path | None,
     as_json: bool,
     quiet: bool,
     **asked: Any,
@@ -73,11 +82,16 @@ def init(
     folder = home_folder or default_home()
     document = {"home": str(folder)}
     lines = [f"{folder} is ready; give an identity tokens: fedproof market fund NAME 5000 --deposits"]
+    if tasks is None and start_file is not None:
+        raise InputError("--start belongs to --tasks: it says what the tasks train")
     if tasks is not None:
         check_shape(*tasks)
         if rpc is None:
             raise InputError("--tasks needs --rpc: the nodes of a federation meet on a chain, not inside of a home")
+        start = read_start(start_file, False, asked)
         plan = plan_of(*tasks, **asked)
+        if start is not None:  # a federation fixes the architecture; its tasks start from the file
+            start.check(plan)
         document["deployment"] = str(folder / DEPLOYMENT_FILE)
         document["model"] = model_text(plan)
         lines.append(f"{folder / DEPLOYMENT_FILE} is what nodes join the federation from; it is public")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fedproof.cli.common import show
+from fedproof.cli.common import raw_start_option, read_start, show, start_option
 from fedproof.cli.network import network_options, opened_network, signer, signing_options
 from fedproof.cli.terminal import encodable, printable
 
@@ -52,11 +52,14 @@ def task() -> None:
 @click.option("--test", required=True, help="Public test rows: a CSV or Parquet file, or a content id.")
 @click.option("--label", default=None, help="Label column of the test file.")
 @click.option("--seed", default=None, type=int, help="Of the start model.  [default: drawn, and remembered]")
+@start_option
+@raw_start_option
 @signing_options
 @network_options
 def open_command(
     worker_files: tuple[Path, ...], schema: str, test: str, label: str | None, reward: str, bond: str,
-    worker_bond: str, threshold: int | None, as_json: bool, quiet: bool, **given: Any,
+    worker_bond: str, threshold: int | None, start_file: Path | None, raw_start: bool, as_json: bool, quiet: bool,
+    **given: Any,
 ) -> None:  # fmt: skip
     """Open a task and pay in the rewards of all its rounds. All is checked before anything is sent.
 
@@ -69,6 +72,7 @@ def open_command(
     from fedproof.app.taskopen import open_task
 
     workers = read_workers(worker_files)
+    start = read_start(start_file, raw_start)
     amounts: dict[str, Any] = {
         name: _tokens(parse_tokens, option, text)
         for name, option, text in (
@@ -86,6 +90,7 @@ def open_command(
             test=read_test(test, label, found, network.store),
             workers=workers,
             threshold=default_threshold(len(workers)) if threshold is None else threshold,
+            start=start,
             **amounts,
             **numbers,
         )

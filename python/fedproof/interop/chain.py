@@ -93,8 +93,9 @@ class Imported:
             raise InputError(f"the plan trains a {plan.model.kind} of widths {plan.model.widths}, another model")
         out = []
         for layer, (matrix, scale) in enumerate(zip(self.weights, plan.weight_scales(), strict=True), 1):
-            scaled = np.rint(matrix * float(scale))
-            if np.abs(scaled).max() >= WEIGHT_LIMIT:
+            with np.errstate(over="ignore"):
+                scaled = np.rint(matrix * float(scale))
+            if not np.abs(scaled).max() < WEIGHT_LIMIT:  # what was rewritten may be NaN, too
                 raise InputError(
                     f"layer {layer}: a weight beyond {WEIGHT_LIMIT / scale:.3g}, the largest at this scale"
                 )
@@ -114,8 +115,9 @@ class Imported:
                 f"weights of {len(inputs.names)} features are needed; the model has {self.model.widths[0]}"
             )
         first = self.weights[0].copy()
-        first[-1] += np.array(inputs.centre) @ first[:-1]
-        first[:-1] *= np.array(inputs.scale)[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):  # `start` refuses what comes of it
+            first[-1] += np.array(inputs.centre) @ first[:-1]
+            first[:-1] *= np.array(inputs.scale)[:, None]
         return Imported(self.model, (first, *self.weights[1:]))
 
 

@@ -3,7 +3,7 @@
 They train as a task does: features become 12-bit fixed point, scales are
 chosen from the data, batches are of 32 at learning rate 0.01, and each round averages the participants' updates by
 their rows with the rounding of the aggregation statement. `run="simulate"` proves nothing, and says so; `run="prove"`
-takes a runner that proves.
+plays the whole task and leaves its run folder.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fedproof.interop import validate
 from fedproof.interop.chain import Imported
-from fedproof.interop.inputs import Standardisation
+from fedproof.interop.inputs import Standardisation, unnamed
 from fedproof.interop.onnx_out import PROVEN, SIMULATED, UNKNOWN, Origin, ServedModel, write_onnx
 from fedproof.interop.precision import PrecisionWarning, compare
 from fedproof.interop.runner import (
@@ -32,7 +33,7 @@ from fedproof.interop.runner import (
     check_outcome,
     choose_runner,
 )
-from fedproof.interop.splitting import capacity, deal
+from fedproof.interop.splitting import by_group, capacity, deal
 from fedproof.interop.validate import DataError, Rows
 from fedproof.learning.architecture import CROSS_ENTROPY, LINEAR, LOG, LOGISTIC, MAX_WIDTH, SOFTMAX, SQUARED, Model
 from fedproof.learning.baseline import Float
@@ -59,8 +60,9 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
         epochs: local epochs of each round.
         participants: how many X and y are dealt to, where `fit` is not given the parts.
         seed: of the dealing and of the start, 0 to 2^64 - 1.
-        run: `"simulate"`, exact integers without proofs, or `"prove"`, which needs a runner.
-        runner: who runs it (`fedproof.interop.runner.Runner`).
+        run: `"simulate"`, exact integers without proofs, or `"prove"`, which needs a folder or a runner.
+        runner: who runs it (`fedproof.interop.runner.Runner`), in place of the built-in ones.
+        folder: of a proven run; must not exist. `fedproof verify FOLDER` audits it.
 
     Attributes:
         training_: `"simulated"` or `"proven"`.
@@ -76,6 +78,7 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
     def __init__(
         self, hidden_layer_sizes: int | Sequence[int] = (), model: Model | Imported | None = None, rounds: int = 20,
         epochs: int = 5, participants: int = 3, seed: int = 0, run: str = "simulate", runner: Runner | None = None,
+        folder: str | Path | None = None,
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes = hidden_layer_sizes
         self.model = model
@@ -85,16 +88,19 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
         self.seed = seed
         self.run = run
         self.runner = runner
+        self.folder = folder
 
     def fit(
-        self, X: Any = None, y: Any = None, *, participants: Sequence[tuple[Any, Any]] | None = None,
-        public: tuple[Any, Any] | None = None,
+        self, X: Any = None, y: Any = None, groups: Any = None, *,
+        participants: Sequence[tuple[Any, Any]] | None = None, public: tuple[Any, Any] | None = None,
     ) -> Any:  # fmt: skip
         """Train.
 
         Args:
             X, y: rows `(n, f)` and labels `(n,)` that are dealt to `self.participants` participants.
-            participants: in their place, one `(X_i, y_i)` for each participant, in training order.
+            groups: `(n,)`, whose row each is; then nothing is dealt. Participants are in the order of sorted groups,
+                and rows in their own.
+            participants: in the place of all three, one `(X_i, y_i)` for each participant, in training order.
             public: `(X, y)` rows that everybody may see. Centre, scale and precision come from them, as in a real
                 task; without them from all rows pooled, which only a simulation can see.
 
@@ -103,11 +109,11 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
         """
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)  # a fit that fails leaves nothing of the last one
-        runner = choose_runner(self.run, self.runner)
+        runner = choose_runner(self.run, self.runner, self.folder)
         self._check_parameters()
         if runner.training == PROVEN and public is None:
             raise DataError("a proven run takes centre and scale from public rows: give fit(..., public=(X, y))")
-        parts = self._parts(X, y, participants)
+        parts = self._parts(X, y, groups, participants)
         shown = Rows(np.vstack([p.X for p in parts]), parts[0].names, np.concatenate([p.y for p in parts]))
         if public is not None:
             shown = validate.public_rows(parts[0], public)
@@ -135,7 +141,7 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
         self, parts: Sequence[Rows], shown: Rows, public: bool
     ) -> tuple[list[Float], list[Float], Federation]:
         """Standardised features and labels of each part, and the same in the integers of a task."""
-        names = shown.names or tuple(f"x{j}" for j in range(shown.X.shape[1]))
+        names = shown.names or unnamed(shown.X.shape[1])
         inputs = Standardisation.of_rows(shown.X, names)
         model, begun = self._architecture(len(names))
         features = [inputs.standardise(part.X) for part in parts]
@@ -148,8 +154,11 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
             for x, label, part in zip(features, labels, parts, strict=True)
         ]
         classes, target = self._described()
-        known = Publicity(inputs, classes, target, (shown.X, shown.y) if public else None)
-        return features, labels, Federation(plan, start, tuple(whole), int(self.rounds), known)
+        known = Publicity(inputs, classes, target)
+        if public:
+            numbered = self._labels(self._float_labels(shown.y))
+            known = Publicity(inputs, classes, target, (shown.X, shown.y), numbered)
+        return features, labels, Federation(plan, start, tuple(whole), int(self.rounds), known, int(self.seed))
 
     def to_onnx(self, double: bool = False, origin: Origin | None = None) -> bytes:
         """The model as an ONNX file that reads raw features; its metadata say how it was trained.
@@ -177,12 +186,14 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
         for name, least, most in _WHOLE:
             validate.whole(name, getattr(self, name), least, most)
 
-    def _parts(self, X: Any, y: Any, given: Sequence[tuple[Any, Any]] | None) -> list[Rows]:
+    def _parts(self, X: Any, y: Any, groups: Any, given: Sequence[tuple[Any, Any]] | None) -> list[Rows]:
         if given is None:
             if X is None:
                 raise DataError("give fit X and y, or participants=[(X_1, y_1), (X_2, y_2), ...]")
+            if groups is not None:
+                return by_group(validate.rows(X, y), groups)
             return deal(validate.rows(X, y), int(self.participants), int(self.seed), self._stratify)
-        if X is not None or y is not None:
+        if X is not None or y is not None or groups is not None:
             raise DataError("give fit either X and y, or participants; rows that all may see go into public=(X, y)")
         if len(given) < MIN_PARTICIPANTS or not all(
             isinstance(part, tuple | list) and len(part) == 2 for part in given

@@ -15,6 +15,11 @@ from fedproof.errors import InputError
 from fedproof.learning.baseline import Float
 
 
+def unnamed(count: int) -> tuple[str, ...]:
+    """What features are called that came without names."""
+    return tuple(f"x{j}" for j in range(count))
+
+
 @final
 @dataclass(frozen=True)
 class Standardisation:

@@ -43,17 +43,26 @@ def read_onnx(source: bytes | str | PathLike[str], loss: str | None = None) -> I
     Raises:
         InputError: not a file of this kind, or a model outside the family; also where the package `onnx` is missing.
     """
-    blob = source if isinstance(source, bytes) else _read(Path(source))
+    model = parse_onnx(source if isinstance(source, bytes) else _read(Path(source)))
+    opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if len(opsets) != 1 or not MIN_OPSET <= opsets[0] <= MAX_OPSET:
+        raise InputError(f"ONNX file: one standard opset from {MIN_OPSET} to {MAX_OPSET} is needed")
+    return assemble(_Walk(model.graph).steps(), loss)
+
+
+def parse_onnx(blob: bytes) -> Any:
+    """The `ModelProto` of a file that is small enough and holds nothing outside of it.
+
+    Raises:
+        InputError: it does not; also where the package `onnx` is missing.
+    """
     check_wire(blob)
     model = need("onnx").ModelProto()
     try:
         model.ParseFromString(blob)
     except Exception:  # noqa: BLE001  # protobuf's DecodeError; the kind depends on its implementation
         raise InputError("ONNX file: not the bytes of an ONNX model") from None
-    opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    if len(opsets) != 1 or not MIN_OPSET <= opsets[0] <= MAX_OPSET:
-        raise InputError(f"ONNX file: one standard opset from {MIN_OPSET} to {MAX_OPSET} is needed")
-    return assemble(_Walk(model.graph).steps(), loss)
+    return model
 
 
 def _read(path: Path) -> bytes:

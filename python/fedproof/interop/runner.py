@@ -1,4 +1,4 @@
-"""Who runs a federation for an estimator: a simulation today, the application layer's proven run through the same seam.
+"""Who runs a federation for an estimator: a simulation, or the application layer's proven run through the same seam.
 
 A runner takes a `Federation` and gives an `Outcome`. `SimulatedRunner` computes every integer that a proven task would
 have, and proves nothing. A runner that proves says so in `training`, and its outcome names what an auditor can check.
@@ -6,8 +6,10 @@ have, and proves nothing. A runner that proves says so in `training`, and its ou
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, final
 
 import numpy as np
@@ -24,6 +26,7 @@ from fedproof.learning.plan import WEIGHT_LIMIT, TrainingPlan
 from fedproof.learning.sgd import pad_to
 from fedproof.statements.aggregation import divide
 
+_PROVER = ("fedproof.app.proven", "ProvenRunner")
 MIN_PARTICIPANTS = 2
 MAX_ROUNDS = 4095  # a task has a fresh mask for each round, and one more
 
@@ -60,12 +63,14 @@ class Publicity:
         classes: names from class 0; none for a regression.
         target: centre and scale of a regression's target.
         rows: public rows, features `(n, f)` and labels `(n,)`; nothing where a simulation pooled all rows instead.
+        labels: those of `rows` as `Part.labels` has them.
     """
 
     inputs: Standardisation
     classes: tuple[str, ...] = ()
     target: tuple[float, float] = (0.0, 1.0)
     rows: tuple[Float, np.ndarray] | None = None
+    labels: Int | None = None
 
 
 @final
@@ -79,6 +84,7 @@ class Federation:
         parts: of each participant; all take part in every round.
         rounds: 1 or more.
         public: what a task says of its data; a simulation needs none of it.
+        seed: what the start and the dealing of rows were drawn from, for a report to name.
 
     Raises:
         InputError: fewer than two participants, a part that is empty or too large, or no round.
@@ -89,6 +95,7 @@ class Federation:
     parts: tuple[Part, ...]
     rounds: int
     public: Publicity | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         self.plan.model.check(self.start)
@@ -191,25 +198,41 @@ def next_model(weights: Sequence[Int], updates: Sequence[Sequence[Int]], counts:
     return tuple(out)
 
 
-def choose_runner(run: str, runner: Runner | None) -> Runner:
+def choose_runner(run: str, runner: Runner | None, folder: str | Path | None = None) -> Runner:
     """The runner of an estimator's parameters.
 
+    Args:
+        folder: where a proven run is kept.
+
     Raises:
-        InputError: a word that is neither, `"prove"` without a runner that proves, or `"simulate"` with one.
+        InputError: a word that is neither; `"prove"` with neither a folder nor a runner that proves, or with both; or
+            `"simulate"` with either.
     """
     if run not in ("simulate", "prove"):
         raise InputError(f"run: {run!r}; give 'simulate' (exact integers, nothing proven) or 'prove'")
     wanted = SIMULATED if run == "simulate" else PROVEN
-    if runner is None and wanted == PROVEN:
+    if folder is not None and (wanted == SIMULATED or runner is not None):
+        other = "run='simulate' leaves none" if wanted == SIMULATED else "the runner that was given has its own"
+        raise InputError(f"folder: it is where the built-in proven run is kept, and {other}")
+    if runner is None and folder is None and wanted == PROVEN:
         raise InputError(
-            "run='prove' needs a runner that proves, given as runner=...; none is built in, and nothing was trained. "
-            "run='simulate' computes the same integers, and its model is simulated, not proven"
+            "run='prove' needs folder=..., a new folder for the proven run, or a runner that proves, given as "
+            "runner=...; nothing was trained. run='simulate' computes the same integers, and its model is simulated, "
+            "not proven"
         )
-    chosen: Runner = SimulatedRunner() if runner is None else runner
+    chosen: Runner = runner or (SimulatedRunner() if folder is None else _prover(Path(folder)))
     if getattr(chosen, "training", None) != wanted:
         said = getattr(chosen, "training", "of no known kind")
         raise InputError(f"run={run!r}, but the runner {type(chosen).__name__} is {said}; they must say the same")
     return chosen
+
+
+def _prover(folder: Path) -> Runner:
+    """The application layer's runner. This room knows its name alone: the chain and the nodes are loaded by whoever
+    proves, and by nobody else."""
+    module, name = _PROVER
+    prover: Runner = getattr(importlib.import_module(module), name)(folder)
+    return prover
 
 
 def check_outcome(federation: Federation, runner: Runner, outcome: Outcome) -> None:
