@@ -13,13 +13,16 @@ from fedproof.app.export import write_public
 from fedproof.app.keyring import Keyring, default_cache
 from fedproof.app.report import Costs, RoundFigures, build_report
 from fedproof.app.telling import Stopwatch, Teller
-from fedproof.app.training import Training, foreseen, model_text
+from fedproof.app.training import TRAINED, Training, foreseen, model_text
 from fedproof.app.world import World, build, create_folder, write_json
 from fedproof.data import Parts, Schema, Table, capacity_rows, load, split
 from fedproof.data.public import encode_table
 from fedproof.errors import InputError, LedgerError, ProofError
+from fedproof.learning.architecture import Model
 from fedproof.learning.baseline import Float
+from fedproof.learning.clipping import BoundedPlan
 from fedproof.learning.model import GlobalModel, TaskDescription
+from fedproof.learning.plans import Plan, statement_text
 from fedproof.learning.scoring import float_fedavg, score
 from fedproof.ledger import Account
 from fedproof.ledger.federation import TaskInfo
@@ -57,6 +60,8 @@ class DemoOptions:
     seed: int = 1
     model: str = "logistic"
     epochs: int = 1
+    statement: str = TRAINED
+    norm: float | None = None
     data: str | None = None
     label: str | None = None
     positive: str | None = None
@@ -74,11 +79,12 @@ class DemoOptions:
                 f"--threshold {self.threshold} needs at least {2 * self.threshold + 1} workers; "
                 f"give --workers {2 * self.threshold + 1} or a lower threshold"
             )
+        self.training.check_trainable()
 
     @property
     def training(self) -> Training:
         """What is trained; InputError where there is no such model."""
-        return Training.parse(self.model, self.epochs)
+        return Training.parse(self.model, self.epochs, self.statement, self.norm)
 
     def load(self) -> Table:
         """The records, by default a set that fits the model."""
@@ -163,6 +169,8 @@ def _play(
     audit = audit_run(options.folder, teller, options.rpc)
     private = [(schema.standardise(part.features), schema.standardise_labels(part.labels)) for part in parts.parts]
     plan = world.deployment.plan
+    family = plan.model
+    assert isinstance(family, Model)  # `check_trainable` refuses others
     report = build_report(
         seed=options.seed,
         table=name,
@@ -173,7 +181,7 @@ def _play(
         threshold=options.threshold,
         rounds=rounds,
         plan=plan,
-        baseline=float_fedavg(plan.model, private, start.real(), options.rounds, plan.epochs),
+        baseline=float_fedavg(family, private, start.real(), options.rounds, plan.epochs),
         test=test,
         figures=world.figures,
         costs=costs,
@@ -250,7 +258,7 @@ def open_task(
     )
     task = world.federation.open_task(
         world.operator,
-        training_key=d.keys["training"].verifying,
+        training_key=d.update_keys.verifying,
         aggregation_key=d.keys["aggregation"].verifying,
         spec_digest=d.plan.digest(),
         description=bytes.fromhex(d.store.put(description.encode())),
@@ -269,10 +277,16 @@ def open_task(
         enrol_bond=BOND,
     )
     teller.step(
-        f"task {task.task_id}: {model_text(d.plan)}, SGD, rate 0.01, batch 32, {options.rounds} rounds; "
+        f"task {task.task_id}: {model_text(d.plan)}{_how(d.plan)}, {options.rounds} rounds; "
         f"{options.workers} workers, any {options.threshold} of them learn nothing"
     )
+    teller.step(f"task {task.task_id} asks each update for a {statement_text(d.plan)}")
     return task, model
+
+
+def _how(plan: Plan) -> str:
+    """How a task is trained, where that is shown."""
+    return "" if isinstance(plan, BoundedPlan) else ", SGD, rate 0.01, batch 32"
 
 
 def play_round(
@@ -300,10 +314,10 @@ def play_round(
         for line in sent.advice:
             out.advice.append(f"{seat.participant.account.name}: {line}")
             teller.step(f"round {number}: {out.advice[-1]}")
-        costs.add("training", sent.seconds["prove"], sent.receipt.gas_used, LINKED_PROOF_BYTES)
+        costs.add(world.deployment.plan.key_name, sent.seconds["prove"], sent.receipt.gas_used, LINKED_PROOF_BYTES)
     updates = federation.updates(task.task_id, number)
     for update in updates:
-        with costs.verifying("training"):
+        with costs.verifying(world.deployment.plan.key_name):
             workers[0].check_update(task, number, update)
 
     with watch.timing("aggregate"):
@@ -327,7 +341,9 @@ def play_round(
     costs.add("aggregation", prove, settled.gas_used, LINKED_PROOF_BYTES)
 
     out.model = result.model
-    out.scores = score(result.model.model, result.model.real(), *test)
+    family = result.model.model
+    assert isinstance(family, Model)
+    out.scores = score(family, result.model.real(), *test)
     out.updates_accepted = len(updates)
     out.seconds = watch.seconds
     out.gas_finalize, out.tx_finalize = settled.gas_used, settled.tx_hash

@@ -14,7 +14,7 @@ from fedproof.data import Schema, Table
 from fedproof.data.naming import clean_name, quoted
 from fedproof.data.public import encode_table
 from fedproof.errors import InputError
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.storage.content import content_id
 
 LEAST_UPDATES: Final = 2
@@ -56,7 +56,7 @@ class Opening:
         """What the sponsor pays in."""
         return self.rounds * self.reward
 
-    def check(self, plan: TrainingPlan) -> None:
+    def check(self, plan: Plan) -> None:
         """Refuse what the contract would refuse, or what would hide no update.
 
         Raises:

@@ -24,6 +24,7 @@ from fedproof.app.logs import Log, open_log
 from fedproof.app.nodeconfig import NodeConfig
 from fedproof.app.presence import announced, in_use, present
 from fedproof.app.secret import Secret
+from fedproof.app.trainers import trainer_of
 from fedproof.errors import FedproofError, InputError, StateError, StorageError
 from fedproof.ledger import Chain
 from fedproof.ledger.federation import Federation
@@ -331,6 +332,7 @@ def _participant(parts: Parts) -> ParticipantRole:
         limits,
         parts.acts,
         slot=parts.slot,
+        trainer=trainer_of(parts.deployment.plan, config.trainer),
     )
 
 

@@ -22,7 +22,7 @@ from fedproof.data.public import MAX_BYTES, decode_table, encode_table
 from fedproof.data.schema import MAX_SCHEMA_BYTES
 from fedproof.data.tablefile import Batch, TableFile, open_table
 from fedproof.errors import InputError, SealingError
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.sealing.hpke import check_public_key
 from fedproof.statements.labels import LabelKind
 from fedproof.storage import BlobStore
@@ -77,7 +77,7 @@ def _read_worker(path: Path) -> PublicKeys:
     return PublicKeys(address, suite, key)
 
 
-def read_schema(given: str, plan: TrainingPlan, store: BlobStore) -> Schema:
+def read_schema(given: str, plan: Plan, store: BlobStore) -> Schema:
     """The public schema: a file as `dataset prepare` wrote it (`schema.json`), or the content id of one.
 
     Raises:
@@ -93,7 +93,7 @@ def read_schema(given: str, plan: TrainingPlan, store: BlobStore) -> Schema:
     kind = LabelKind.of(plan.model)
     if schema.label_kind != kind:
         raise InputError(
-            f"{where}: a schema with labels of kind {schema.label_kind}, and this deployment trains a "
+            f"{where}: a schema with labels of kind {schema.label_kind}, and this deployment is for a "
             f"{plan.model.kind} on labels of kind {kind}: name the schema of the datasets that shall take part"
         )
     return schema

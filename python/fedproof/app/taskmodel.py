@@ -15,8 +15,9 @@ from fedproof.data.naming import shown
 from fedproof.data.public import MAX_BYTES, decode_table
 from fedproof.data.schema import MAX_SCHEMA_BYTES
 from fedproof.errors import FedproofError, InputError, KeyFileError, ProofError, StorageError
+from fedproof.learning.architecture import Model
 from fedproof.learning.model import GlobalModel, TaskDescription, model_bytes
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.learning.scoring import Scores, score
 from fedproof.ledger.federation import Federation, SettledRound, TaskInfo
 from fedproof.statements.models.vectors import model_vector
@@ -125,7 +126,7 @@ def model_names(federation: Federation, task_id: int, settled: SettledRound) -> 
 
 
 def load_model(
-    store: BlobStore, powers: _core.Srs, plan: TrainingPlan, names: Sequence[str], commitment: bytes, what: str
+    store: BlobStore, powers: _core.Srs, plan: Plan, names: Sequence[str], commitment: bytes, what: str
 ) -> tuple[GlobalModel, str]:
     """The first of these blobs that holds the model of a commitment, and its name.
 
@@ -177,7 +178,10 @@ class Scorer:
             found = round_model(self._network, _with(self._task, settled), settled.round)
             schema, test = self._test()
             labels = schema.standardise_labels(test.labels)
-            return score(found.model.model, found.model.real(), schema.standardise(test.features), labels)
+            model = found.model.model
+            if not isinstance(model, Model):
+                raise InputError("a model outside the family, which only its users can score")
+            return score(model, found.model.real(), schema.standardise(test.features), labels)
         except FedproofError as error:
             self.problem = str(error)
             return None

@@ -55,6 +55,27 @@ model_option = click.option(
 epochs_option = click.option(
     "--epochs", default=1, show_default=True, type=click.IntRange(1, 64), help="Local epochs of each round."
 )
+_statement_option = click.option(
+    "--statement",
+    default="training",
+    show_default=True,
+    type=click.Choice(["training", "bounded"]),
+    help="What each update is proven to be: exactly what training gives, or bounded in its L2 norm, for models outside "
+    "the family, which is no proof of training.",
+)
+_norm_option = click.option(
+    "--norm",
+    default=None,
+    type=float,
+    help="Bound of the L2 norm, in units of a weight, with --statement bounded.  [default: 1]",
+)
+
+
+def statement_options(command: F) -> F:
+    """`--statement` and `--norm`."""
+    return _statement_option(_norm_option(command))
+
+
 labels_option = click.option(
     "--labels",
     default=None,

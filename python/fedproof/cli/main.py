@@ -14,7 +14,7 @@ from fedproof import __version__
 from fedproof.cli import sales  # noqa: F401  # adds its commands to `dataset`
 from fedproof.cli.access import access
 from fedproof.cli.committees import committee, contact
-from fedproof.cli.common import epochs_option, model_option
+from fedproof.cli.common import epochs_option, model_option, statement_options
 from fedproof.cli.dataset import dataset
 from fedproof.cli.keys import keys
 from fedproof.cli.market import market
@@ -59,6 +59,7 @@ def cli() -> None:
 )
 @model_option
 @epochs_option
+@statement_options
 @click.option(
     "--data",
     default=None,
@@ -128,7 +129,8 @@ def verify(run_folder: Path, rpc: str | None, as_json: bool, quiet: bool) -> Non
     else:
         lines = [] if quiet else [f"ok    {check}" for check in audit.checks]
         lines += [] if quiet else [f"note  {note}" for note in audit.notes]
-        click.echo("\n".join([*map(clean, lines), f"The run checks out: {len(audit.checks)} checks, no secret used."]))
+        verdict = f"The run checks out: {len(audit.checks)} checks, no secret used. Each update came with a"
+        click.echo("\n".join([*map(clean, lines), f"{verdict} {audit.statement}."]))
 
 
 cli.add_command(market)

@@ -18,6 +18,7 @@ from fedproof.cli.common import (
     progress,
     quiet_option,
     show,
+    statement_options,
 )
 
 
@@ -42,6 +43,7 @@ def market() -> None:
 )
 @model_option
 @epochs_option
+@statement_options
 @labels_option
 @click.option(
     "--schema",
@@ -68,6 +70,7 @@ def init(
     from fedproof.app.selling import check_shape
     from fedproof.app.training import model_text
     from fedproof.errors import InputError
+    from fedproof.learning.plans import statement_text
 
     plan = None
     folder = home_folder or default_home()
@@ -80,6 +83,8 @@ def init(
         plan = plan_of(*tasks, **asked)
         document["deployment"] = str(folder / DEPLOYMENT_FILE)
         document["model"] = model_text(plan)
+        document["statement"] = plan.statement
+        lines.append(f"its tasks ask for a {statement_text(plan)}, on a {model_text(plan)}")
         lines.append(f"{folder / DEPLOYMENT_FILE} is what nodes join the federation from; it is public")
     with progress(quiet) as terminal:
         Home.create(folder, terminal, rpc, store, plan)

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from fedproof.cli.common import epochs_option, json_option, model_option, progress, quiet_option, show
+from fedproof.cli.common import (
+    epochs_option,
+    json_option,
+    model_option,
+    progress,
+    quiet_option,
+    show,
+    statement_options,
+)
 from fedproof.cli.terminal import short
 from fedproof.errors import StateError
 
@@ -41,6 +49,7 @@ def net() -> None:
 )
 @model_option
 @epochs_option
+@statement_options
 @click.option(
     "--data",
     default=None,

@@ -93,7 +93,10 @@ def open_command(
         with signer(given) as (account, state):
             made = open_task(network, account, state, opening, network.cache, terminal)
     again = "" if made.fresh else " already"
-    lines = [f"task {made.task_id} is open{again}; {show_tokens(made.escrow)} tokens are in escrow"]
+    lines = [
+        f"task {made.task_id} is open{again}; {show_tokens(made.escrow)} tokens are in escrow",
+        f"each update comes with a {made.statement}",
+    ]
     show(as_json, made.to_json(), lines)
 
 

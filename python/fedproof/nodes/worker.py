@@ -165,12 +165,12 @@ class Worker:
         check_class(self.deployment, task)
 
     def check_update(self, task: TaskInfo, round_number: int, update: Update) -> None:
-        """Verify an update's training proof against its transcript.
+        """Verify an update's proof against its transcript.
 
         Raises:
             ProofError: it does not hold; anyone may now reject it on chain.
         """
-        vk = self.deployment.keys["training"].verifying
+        vk = self.deployment.update_keys.verifying
         chain_id = self.deployment.market.chain.chain_id
         pre = update_pre(self.federation, chain_id, vk.circuit_id, task, round_number, update)
         challenges = training_challenges(pre, update.sealed_digest)
@@ -264,7 +264,7 @@ class Worker:
             SharingError, SealingError: what the digest commits to does not open.
         """
         d = self.deployment
-        circuit_id = d.keys["training"].verifying.circuit_id
+        circuit_id = d.update_keys.verifying.circuit_id
         pre = update_pre(self.federation, d.market.chain.chain_id, circuit_id, task, round_number, update)
         sealed = sealed_share(d.store, update, index, len(task.workers), limit=self.sealed_bytes)
         return self.read_share(update, index, open_sealed(self._hpke, sealed, info_for_share(pre, index)))
@@ -369,7 +369,7 @@ class Worker:
             fresh = model.moved(quotient)
         except InputError as error:
             raise SharingError(f"the sum cannot make a model: {error}") from None
-        blinding = np.ascontiguousarray(vector[d.plan.offset(d.plan.depth) :])
+        blinding = np.ascontiguousarray(vector[d.plan.blinding_at :])
         return Sum(count, total, blinding, quotient, remainder.astype(np.int64), fresh)
 
     def model_commitment(self, model: GlobalModel) -> bytes:
@@ -426,5 +426,5 @@ class Worker:
         )  # fmt: skip
 
     def finalize(self, task: TaskInfo, updates: Sequence[Update], aggregate: Aggregate) -> Receipt:
-        """Settle the round: one transaction verifies all training proofs and the aggregation proof."""
+        """Settle the round: one transaction verifies the proofs of all updates and the aggregation proof."""
         return self.federation.finalize_round(self.account, task, updates, aggregate)
