@@ -21,6 +21,7 @@ from fedproof.errors import InputError, LedgerError, ProofError
 from fedproof.learning.architecture import Model
 from fedproof.learning.baseline import Float
 from fedproof.learning.clipping import BoundedPlan
+from fedproof.learning.local import Trainer
 from fedproof.learning.model import GlobalModel, TaskDescription
 from fedproof.learning.plans import Plan, statement_text
 from fedproof.learning.scoring import float_fedavg, score
@@ -125,7 +126,7 @@ def play_parts(options: DemoOptions, name: str, parts: Parts, teller: Teller) ->
         f"{name}: {parts.test.rows + sum(p.rows for p in parts.parts)} rows, {len(schema.features)} features; "
         f"{parts.test.rows} public for testing, private parts of {', '.join(str(p.rows) for p in parts.parts)} rows"
     )
-    for line in foreseen(plan, schema, parts.test, options.seed):
+    for line in foreseen(plan, schema, parts.test, GlobalModel.start(plan, options.seed)):
         teller.step(line)
     keyring = Keyring(default_cache() if options.cache else None, teller.doing)
     try:
@@ -192,8 +193,20 @@ def _play(
     return report
 
 
-def enter_market(world: World, number: int, part: Table, schema: Schema, costs: Costs, teller: Teller) -> Seat:
-    """List one hospital's part, prove one participant's eligibility, deliver the key and open the records."""
+def enter_market(
+    world: World,
+    number: int,
+    part: Table,
+    schema: Schema,
+    costs: Costs,
+    teller: Teller,
+    trainer: Trainer | None = None,
+) -> Seat:
+    """List one hospital's part, prove one participant's eligibility, deliver the key and open the records.
+
+    Args:
+        trainer: of the participant, as `Participant` takes it.
+    """
     chain, d = world.chain, world.deployment
     teller.doing(f"hospital {number}: listing proof")
     provider = Provider(
@@ -234,7 +247,8 @@ def enter_market(world: World, number: int, part: Table, schema: Schema, costs: 
         f"participant {number}: Tier {TIER_TRAINING} granted without showing a balance, proof {prove:.2f} s; "
         f"{opened.rows} sealed records opened and checked"
     )
-    return Seat(provider, holder, Participant(d, world.federation, account, holder.state, opened), opened.rows)
+    participant = Participant(d, world.federation, account, holder.state, opened, trainer=trainer)
+    return Seat(provider, holder, participant, opened.rows)
 
 
 def _fund(world: World, account: Account, amount: int) -> None:

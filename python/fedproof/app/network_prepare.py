@@ -109,7 +109,7 @@ def prepare(options: NetworkOptions, teller: Teller) -> Network:
     schema = Schema.from_public(parts.test, rows)
     plan = training.plan(schema, parts.test, rows, max(9, options.rounds + 5))
     teller.step(f"{table.name}: {table.rows} rows in {options.participants} private parts and a public one")
-    for line in foreseen(plan, schema, parts.test, options.seed):
+    for line in foreseen(plan, schema, parts.test, GlobalModel.start(plan, options.seed)):
         teller.step(line)
     port, *ports = free_ports(2 + options.participants + options.workers)
     port = options.port or port

@@ -14,6 +14,7 @@ from fedproof.data import Schema, Table
 from fedproof.data.naming import clean_name, quoted
 from fedproof.data.public import encode_table
 from fedproof.errors import InputError
+from fedproof.learning.model import GlobalModel
 from fedproof.learning.plans import Plan
 from fedproof.storage.content import content_id
 
@@ -33,6 +34,7 @@ class Opening:
         workers: the committee, in order. threshold: so many of them together learn nothing.
         reward: of each round. bond: of each participant and each complaint. worker_bond: of each worker.
         seed: of the start model; None draws one, which is remembered until the task is open.
+        start: the start model itself, in place of a seed.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Opening:
     freeze_blocks: int = 50
     settle_blocks: int = 300
     seed: int | None = None
+    start: GlobalModel | None = None
 
     @property
     def escrow(self) -> int:
@@ -76,6 +79,8 @@ class Opening:
         _check_range("--settle-blocks", self.settle_blocks, 1, MOST_BLOCKS)
         if self.seed is not None:
             _check_range("--seed", self.seed, 0, (1 << 64) - 1)
+            if self.start is not None:
+                raise InputError("--seed draws a start model and --start brings one: give one of them")
 
     def digest(self, network: Connection, sponsor: str) -> str:
         """What the task is known by in the sponsor's state: all of its parameters, on this chain."""
@@ -88,6 +93,7 @@ class Opening:
             "test": content_id(encode_table(self.test)),
             "workers": [[worker.address, worker.hpke_public.hex()] for worker in self.workers],
             **{name: getattr(self, name) for name in _PLAIN},
+            **({} if self.start is None else {"start": content_id(self.start.encode())}),
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +24,7 @@ from fedproof.data.public import MAX_BYTES, decode_table, encode_table
 from fedproof.data.schema import MAX_SCHEMA_BYTES
 from fedproof.data.tablefile import Batch, TableFile, open_table
 from fedproof.errors import InputError, SealingError
+from fedproof.learning.model import GlobalModel
 from fedproof.learning.plans import Plan
 from fedproof.sealing.hpke import check_public_key
 from fedproof.statements.labels import LabelKind
@@ -30,6 +33,7 @@ from fedproof.storage.folders import open_plain
 
 _CONTENT_ID: Final = re.compile(r"[0-9a-f]{64}")
 _WORKER_BYTES: Final = 1 << 16
+_START_BYTES: Final = 64 << 20
 
 
 def read_workers(paths: Sequence[Path]) -> tuple[PublicKeys, ...]:
@@ -205,6 +209,24 @@ def _labels(path: Path, batch: Batch, label: str, schema: Schema) -> Iterator[in
             classes = " or ".join(map(quoted, schema.classes[:MAX_LISTED]))
             raise fault(path, row, f"a label that is no class of the schema, which has {classes}", label)
         yield 0 if code is None else code
+
+
+def read_start(path: Path, plan: Plan) -> GlobalModel:
+    """A start model from a `.npz` file: the arrays of the model in their order, as `numpy.savez` numbers them.
+
+    Raises:
+        InputError: no such file, or arrays of other shapes, or values that no model of the plan can have.
+    """
+    data = _read(path, _START_BYTES, "a .npz file of the model's arrays, as numpy.savez writes it")
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = [np.asarray(file[name], dtype=np.float64) for name in file.files]
+    except (ValueError, TypeError, OSError, KeyError, AttributeError, zipfile.BadZipFile):
+        raise InputError(f"{shown(path)}: no .npz file of arrays of numbers; numpy.savez writes one") from None
+    try:
+        return GlobalModel.of_arrays(plan, arrays)
+    except InputError as error:
+        raise InputError(f"{shown(path)}: {error}") from None
 
 
 def _read(path: Path, limit: int, maker: str) -> bytes:

@@ -41,17 +41,19 @@ class RoundModel:
 
         A row v of real values enters as `(v_j - centre_j) / scale_j`. Each output k of a layer is `bias_k + sum_j
         coefficients_kj input_j`; layers but the last end in `max(0, .)`. The last gives a target in its own units
-        before `centre + scale .`, one logit of class 1, or a logit of each class, the largest of which wins.
+        before `centre + scale .`, one logit of class 1, or a logit of each class, the largest of which wins. Of a model
+        outside the family `arrays` are all that there is to say.
         """
+        family = isinstance(self.model.model, Model)
         layers: list[list[dict[str, Any]]] = []
-        for number, matrix in enumerate(self.model.real()):
+        for number, matrix in enumerate(self.model.real() if family else ()):
             names = schema.features if number == 0 else [f"unit {k}" for k in range(1, len(matrix))]
             outputs = [
                 {"bias": column[-1], "coefficients": dict(zip(names, column, strict=False))}
                 for column in matrix.T.tolist()
             ]
             layers.append(outputs)
-        only = layers[0][0] if self.model.model.layers == ((len(schema.features) + 1, 1),) else {}
+        only = layers[0][0] if family and self.model.model.layers == ((len(schema.features) + 1, 1),) else {}
         return {
             "model": self.model.model.document(),
             "task": self.task_id,
@@ -62,6 +64,7 @@ class RoundModel:
             "centre": list(schema.centre),
             "scale": list(schema.scale),
             "layers": layers,
+            **({} if family else {"arrays": [array.tolist() for array in self.model.real()]}),
             **only,  # where there is one output of the features, as `coefficients` and `bias`, too
             "weights": self.model.weights.tolist(),
             "weight_scales": list(self.model.scales),

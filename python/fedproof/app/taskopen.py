@@ -73,11 +73,13 @@ def open_task(
     if not under_way:
         check_funds(network, account, opening)
     srs, keys = load_task_keys(network.document, network.market, cache, network.store, teller.doing)
-    if "seed" not in record:
-        record = _remember(state, digest, seed=secrets.randbits(64) if opening.seed is None else opening.seed)
-    for line in foreseen(network.document.plan, opening.schema, opening.test, int(record["seed"])):
+    model = opening.start
+    if model is None:
+        if "seed" not in record:
+            record = _remember(state, digest, seed=secrets.randbits(64) if opening.seed is None else opening.seed)
+        model = GlobalModel.start(network.document.plan, int(record["seed"]))
+    for line in foreseen(network.document.plan, opening.schema, opening.test, model):
         teller.step(line)
-    model = GlobalModel.start(network.document.plan, int(record["seed"]))
 
     def prepare() -> SignedTransaction:
         teller.doing("publishing the description")

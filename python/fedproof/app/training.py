@@ -25,7 +25,6 @@ from fedproof.learning.exact import train
 from fedproof.learning.fixed import FEATURE_FRACTION_BITS, MAX_EPOCHS, Int
 from fedproof.learning.local import Records, float_trainer, local_update, reads_targets
 from fedproof.learning.model import GlobalModel
-from fedproof.learning.plan import TrainingPlan
 from fedproof.learning.plans import Plan
 from fedproof.learning.sgd import pad_to
 from fedproof.statements.labels import BINARY, LabelKind
@@ -204,30 +203,28 @@ def _shapes(text: str, rest: str) -> tuple[tuple[int, ...], ...]:
     return shapes
 
 
-def foreseen(plan: Plan, schema: Schema, test: Table, seed: int) -> tuple[str, ...]:
-    """What the public rows strain when they are trained on from the start of a seed, a line each; see `strains`. For a
-    bounded update, whether it would be scaled down; of a model outside the family nothing can be said.
+def foreseen(plan: Plan, schema: Schema, test: Table, start: GlobalModel) -> tuple[str, ...]:
+    """What the public rows strain when they are trained on from a start, a line each; see `strains`. For a bounded
+    update, whether it would be scaled down; of a model outside the family nothing can be said.
     """
     rows = min(plan.rows, test.rows)
     padded = pad_to(
         plan.rows, plan.columns, schema.quantise(test.features[:rows]), schema.quantise_labels(test.labels[:rows])
     )
     try:
-        found = _felt(plan, padded, seed) if isinstance(plan, BoundedPlan) else _strained(plan, padded, seed)
+        found = (
+            _felt(plan, padded, start) if isinstance(plan, BoundedPlan) else strains(train(plan, *padded, start.layers))
+        )
     except InputError as error:
         found = (str(error),)
     return tuple(f"on the public rows, {line}" for line in found)
 
 
-def _strained(plan: TrainingPlan, padded: tuple[Int, Int, Int], seed: int) -> tuple[str, ...]:
-    return strains(train(plan, *padded, plan.start(seed)))
-
-
-def _felt(plan: BoundedPlan, padded: tuple[Int, Int, Int], seed: int) -> tuple[str, ...]:
+def _felt(plan: BoundedPlan, padded: tuple[Int, Int, Int], start: GlobalModel) -> tuple[str, ...]:
     if isinstance(plan.model, OtherModel):
         return ()
     records = Records.of(plan, *padded, targets=reads_targets(plan))
-    return local_update(plan, GlobalModel.start(plan, seed), float_trainer(plan), records).advice(plan)
+    return local_update(plan, start, float_trainer(plan), records).advice(plan)
 
 
 def model_text(plan: Plan) -> str:

@@ -52,11 +52,18 @@ def task() -> None:
 @click.option("--test", required=True, help="Public test rows: a CSV or Parquet file, or a content id.")
 @click.option("--label", default=None, help="Label column of the test file.")
 @click.option("--seed", default=None, type=int, help="Of the start model.  [default: drawn, and remembered]")
+@click.option(
+    "--start",
+    "start_file",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="The start model in place of a seed: a .npz file of its arrays. Take fresh values for each task.",
+)
 @signing_options
 @network_options
 def open_command(
     worker_files: tuple[Path, ...], schema: str, test: str, label: str | None, reward: str, bond: str,
-    worker_bond: str, threshold: int | None, as_json: bool, quiet: bool, **given: Any,
+    worker_bond: str, threshold: int | None, start_file: Path | None, as_json: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Open a task and pay in the rewards of all its rounds. All is checked before anything is sent.
 
@@ -65,7 +72,7 @@ def open_command(
     """
     from fedproof.app.amounts import parse_tokens, show_tokens
     from fedproof.app.opening import Opening, default_threshold
-    from fedproof.app.taskfile import read_schema, read_test, read_workers
+    from fedproof.app.taskfile import read_schema, read_start, read_test, read_workers
     from fedproof.app.taskopen import open_task
 
     workers = read_workers(worker_files)
@@ -86,6 +93,7 @@ def open_command(
             test=read_test(test, label, found, network.store),
             workers=workers,
             threshold=default_threshold(len(workers)) if threshold is None else threshold,
+            start=None if start_file is None else read_start(start_file, plan),
             **amounts,
             **numbers,
         )

@@ -161,7 +161,17 @@ class Worker:
         raise StateError(f"{self.account.name} is not in the committee of task {task.task_id}")
 
     def check_class(self, task: TaskInfo) -> None:
-        """Refuse a task whose datasets may have labels that its model is not trained on; StateError."""
+        """Refuse a task whose updates are proven with another circuit than this federation's, or whose datasets may
+        have labels that its model is not trained on; StateError.
+
+        With another circuit updates may be larger than the sum can hold, and this worker could check none of them.
+        """
+        plan, circuit = self.deployment.plan, self.deployment.update_keys.verifying.circuit_id
+        if task.training_circuit != circuit:
+            raise StateError(
+                f"task {task.task_id}: its key is of another circuit than that of the {plan.statement} which tasks of "
+                "this federation ask for"
+            )
         check_class(self.deployment, task)
 
     def check_update(self, task: TaskInfo, round_number: int, update: Update) -> None:
