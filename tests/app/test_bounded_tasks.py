@@ -355,10 +355,15 @@ def test_a_trainer_that_fails_spends_nothing_and_is_asked_again(place: Town, sta
 
 def test_who_has_no_trainer_takes_no_part(place: Town) -> None:
     seat = place.seats[0].participant
-    with pytest.raises(InputError, match="trained by code of its user's own: name a trainer"):
-        Participant(seat.deployment, seat.federation, seat.account, seat.state, seat.opened)
-    with pytest.raises(StateError, match="proof of training, which fixes every step: leave the trainer out"):
-        Participant(of_training(place), seat.federation, seat.account, seat.state, seat.opened, trainer=train)
+    task = place.world.federation.task_info(swapped(place))
+    for deployment, trainer, error, match in (
+        (seat.deployment, None, InputError, "trained by code of its user's own: name a trainer"),
+        (of_training(place), train, StateError, "proof of training, which fixes every step: leave the trainer out"),
+    ):
+        node = Participant(deployment, seat.federation, seat.account, seat.state, seat.opened, trainer=trainer)
+        with pytest.raises(error, match=match):
+            node.enrol(task)
+        assert str(task.task_id) not in seat.state.get("enrolments")
 
 
 @pytest.mark.parametrize(

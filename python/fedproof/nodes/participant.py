@@ -66,9 +66,6 @@ class Participant:
     Args:
         seen: the federation at a depth. What follows from a round that failed must not come back with a fork.
         trainer: of tasks that ask for bounded updates; by default that of this package, for a model of the family.
-
-    Raises:
-        InputError, StateError: a trainer is missing, or given where training is proven.
     """
 
     def __init__(
@@ -81,7 +78,7 @@ class Participant:
         seen: Federation | None = None,
         trainer: Trainer | None = None,
     ) -> None:
-        self._trainer = check_trainer(deployment.plan, trainer)
+        self._trainer = trainer
         self.deployment = deployment
         self.federation = federation
         self.account = account
@@ -96,9 +93,11 @@ class Participant:
         """Refuse a task that is not what its description says, before anything is signed or published.
 
         Raises:
-            StateError: keys, scales, start or thresholds are not those that this node would train under.
+            StateError: keys, scales, start or thresholds are not those that this node would train under; or a trainer
+                is given where training is proven. InputError: a trainer is missing.
         """
         d, params = self.deployment, task.params
+        check_trainer(d.plan, self._trainer)
         description = described(d, task)
         for name, address in ((d.plan.key_name, params.training_key), ("aggregation", params.aggregation_key)):
             if d.market.verifying_key(address) != d.keys[name].verifying:

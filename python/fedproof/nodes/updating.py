@@ -46,18 +46,17 @@ class MadeUpdate:
     advice: tuple[str, ...]
 
 
-def check_trainer(plan: Plan, trainer: Trainer | None) -> Trainer | None:
-    """The trainer of a plan's tasks: the given one, or that of this package; None where training is proven.
+def check_trainer(plan: Plan, trainer: Trainer | None) -> None:
+    """A trainer is given where one is needed, and not where training is proven.
 
     Raises:
         StateError: a trainer is given where training is proven, for that leaves no choice.
         InputError: none is given for a model that only its users can train.
     """
     if isinstance(plan, BoundedPlan):
-        return trainer or float_trainer(plan)
-    if trainer is not None:
+        _ = trainer or float_trainer(plan)
+    elif trainer is not None:
         raise StateError(f"these tasks ask for a {plan.statement}, which fixes every step: leave the trainer out")
-    return None
 
 
 def make_update(plan: Plan, opened: OpenedDataset, model: GlobalModel, trainer: Trainer | None) -> MadeUpdate:
