@@ -191,6 +191,7 @@ def test_everybody_is_told_what_is_proven(place: Town, played: tuple[int, Path],
     said = f"bounded update (no proof of training), L2 norm at most {NORM}"
     assert status.to_json()["statement"] == said
     assert f"  each update comes with a {said}" in status.lines()
+    assert "  averages updates of a model outside the family of 61 parameters, 3 epochs a round" in status.lines()
     assert "model outside the family, which only its users can score" in status.accuracy_problem
     events = Watch(network, task).new()
     assert events[0].text.endswith(f"; each update comes with a {said}")

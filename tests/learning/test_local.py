@@ -86,10 +86,15 @@ def fails(weights: list[Float], _: Records) -> Sequence[Any]:
     raise RuntimeError(f"record {SECRET} is odd")
 
 
+def leaves(weights: list[Float], _: Records) -> Sequence[Any]:
+    raise SystemExit(0)  # a node goes on
+
+
 @pytest.mark.parametrize(
     ("trainer", "match"),
     [
         (fails, r"the trainer failed: RuntimeError at test_local\.py:\d+$"),
+        (leaves, "the trainer failed: SystemExit"),
         (lambda weights, _: None, "the trainer failed: TypeError"),
         (lambda weights, _: ["x"] * 3, "the trainer failed: ValueError"),
         (lambda weights, _: weights[:-1], "gave arrays of shapes"),

@@ -11,6 +11,7 @@ from fedproof.app.taskmodel import Scorer, read_description
 from fedproof.app.tasks import ending_of, refund_of
 from fedproof.app.training import model_text
 from fedproof.errors import FedproofError
+from fedproof.learning.clipping import STATEMENT as BOUNDED
 from fedproof.learning.plans import statement_text
 from fedproof.learning.scoring import Scores
 from fedproof.ledger.federation import SettledRound, Stage, TaskInfo
@@ -144,7 +145,8 @@ class TaskStatus:
         what = f"{self.stage} ({self.ending})" if self.ending else self.stage
         lines = [f"task {task.task_id}{f' {self.name}' * bool(self.name)}: {what}"]
         if self.model:
-            lines.append(f"  trains a {self.model}")
+            bounded = self.statement.startswith(BOUNDED)
+            lines.append(f"  {'averages updates of' if bounded else 'trains'} a {self.model}")
         if self.statement:
             lines.append(f"  each update comes with a {self.statement}")
         lines.append(f"  sponsor {task.sponsor}, {show_tokens(task.escrow)} tokens in escrow" + self._refund_text())

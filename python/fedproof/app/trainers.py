@@ -35,7 +35,7 @@ def load_trainer(name: str) -> Trainer:
     module_name, _, function = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - a stranger's code, which may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code, which may raise anything
         raise InputError(
             f"{KEY}: module {quoted(module_name)} cannot be imported ({type(error).__name__}): install it where this "
             "node runs"

@@ -112,7 +112,7 @@ def local_update(plan: BoundedPlan, model: GlobalModel, trainer: Trainer, record
         after = [np.asarray(layer, dtype=np.float64) for layer in given]
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 - a stranger's code, which may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code, which may raise anything
         raise InputError(f"the trainer failed: {type(error).__name__} at {_place(error)}") from None
     shapes, wanted = tuple(layer.shape for layer in after), tuple(plan.model.layers)
     if shapes != wanted:
@@ -131,7 +131,7 @@ def reads_targets(plan: BoundedPlan) -> bool:
     return model.loss == SQUARED if isinstance(model, Model) else model.labels == "target"
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     where = error.__traceback__
     while where is not None and where.tb_next is not None:
         where = where.tb_next
