@@ -61,6 +61,13 @@ def test_neither_plan_is_read_as_the_other() -> None:
             decode_plan(blob)
 
 
+def test_the_bound_that_is_told_is_none_that_is_too_small() -> None:
+    for norm in (0.1, 1 / 3, 2 / 3, 1.0, 1234.56789, 1e-5):
+        plan = BoundedPlan.choose(64, 5, 9, norm, 20)
+        told = float(statement_text(plan).rpartition(" ")[2])
+        assert plan.norm <= told <= plan.norm * (1 + 1e-5)
+
+
 @pytest.mark.parametrize("plan", [BOUNDED, OTHER, PLAIN])
 def test_no_text_calls_a_bounded_update_a_proof_of_training(plan: BoundedPlan) -> None:
     for text in (statement_text(plan), proves(plan)):
@@ -86,7 +93,12 @@ def test_models_of_bounded_tasks_come_back_as_they_went(plan: BoundedPlan) -> No
 
 def test_a_start_of_the_sponsors_own_is_refused_when_it_cannot_be() -> None:
     real = GlobalModel.start(OTHER, 1).real()
-    for wrong in (real[:-1], [real[0].T, *real[1:]], [np.full((3, 4), np.nan), *real[1:]], [real[0] * 1e30, *real[1:]]):
+    for wrong in (
+        real[:-1],
+        [real[0].T, *real[1:]],
+        [np.full((3, 4), np.nan), *real[1:]],
+        [np.full((3, 4), 1e305), *real[1:]],
+    ):
         with pytest.raises(InputError, match="model: "):
             GlobalModel.of_arrays(OTHER, wrong)
 

@@ -140,7 +140,8 @@ class GlobalModel:
             InputError: other shapes, or a value that is not finite or out of the range of a public model.
         """
         plan.model.check(arrays)
-        scaled = [np.rint(array * float(scale)) for array, scale in zip(arrays, plan.weight_scales(), strict=True)]
+        with np.errstate(over="ignore"):
+            scaled = [np.rint(array * float(scale)) for array, scale in zip(arrays, plan.weight_scales(), strict=True)]
         if not all((np.abs(each) < WEIGHT_LIMIT).all() for each in scaled):  # not a number fails, too
             raise InputError("model: a weight is not finite, or leaves the range of 62 bits")
         return cls(plan.model, plan.weight_scales(), plan.model.flatten([each.astype(np.int64) for each in scaled]))

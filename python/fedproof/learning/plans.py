@@ -33,10 +33,16 @@ def decode_plan(blob: bytes) -> Plan:
     return (BoundedPlan if bounded else TrainingPlan).decode(blob)
 
 
+def _bound(plan: BoundedPlan) -> str:
+    """Six digits of the bound, and none that is below it."""
+    text = f"{plan.norm:.6g}"
+    return text if float(text) >= plan.norm else f"{plan.norm * (1 + 5e-6):.6g}"
+
+
 def statement_text(plan: Plan) -> str:
     """What the proof of an update shows, in a few words for people."""
     if isinstance(plan, BoundedPlan):
-        return f"{plan.statement} ({NO_PROOF_OF_TRAINING}), L2 norm at most {plan.norm:.6g}"
+        return f"{plan.statement} ({NO_PROOF_OF_TRAINING}), L2 norm at most {_bound(plan)}"
     return plan.statement
 
 
@@ -44,7 +50,7 @@ def proves(plan: Plan) -> str:
     """The same as a sentence, with what it does not show."""
     if isinstance(plan, BoundedPlan):
         return (
-            f"each committed update has an L2 norm of at most {plan.norm:.6g} and every entry in range; that is "
+            f"each committed update has an L2 norm of at most {_bound(plan)} and every entry in range; that is "
             f"{NO_PROOF_OF_TRAINING}: any such vector passes, whatever it was made from"
         )
     return "each committed update is exactly what the task's training gives on the enrolled records"
