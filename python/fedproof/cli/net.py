@@ -166,4 +166,6 @@ def _lines(found: dict[str, Any]) -> list[str]:
     task = found["task"]
     if found["task_unknown"] is not None:
         return [*lines, f"task unknown: {short(found['task_unknown'])}"]
-    return [*lines, "no task" if task is None else task["text"]]
+    if task is None:
+        return [*lines, "no task"]
+    return [*lines, task["text"], f"each update comes with a {task['statement']}"]
