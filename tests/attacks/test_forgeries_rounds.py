@@ -115,6 +115,20 @@ def test_rejects_the_update_of_a_failed_round_in_the_round_that_repeats_it(build
     assert seen == {"ours": False, "weakened": True}
 
 
+def test_rejects_a_disguised_proof_as_a_second_update(builds: Builds) -> None:
+    """The same update again, with other proof bytes: whoever counts proofs by their bytes counts two."""
+    seen = {}
+    for build, arena in builds(Check.ONE_UPDATE_EACH):
+        task, player = arena.running(2, **LONG), arena.players[0]
+        first = arena.prove(task, player)
+        arena.submit(task, player, first)
+        second = replace(first, proof=disguised(first.proof))
+        assert second.proof.proof != first.proof.proof
+        call = arena.federation.submit_update_call(task, second)
+        seen[build] = tried(arena.chain, call, player.account)
+    assert seen == {"ours": "NothingDue", "weakened": DONE}
+
+
 def enrol_as(arena: Arena, task: TaskInfo, player: Player, masks: FrArray) -> None:
     """Enrols with masks of another task or participant: C_X' and M are on the chain for everybody."""
     player.masks[task.task_id] = masks

@@ -28,12 +28,29 @@ def tried(chain: Chain, call: ContractFunction, sender: Account) -> str:
     return DONE
 
 
+def tried_raw(chain: Chain, to: str, data: bytes, sender: Account) -> str:
+    """The same for calldata, without a transaction."""
+    try:
+        chain.call_raw(to, data, sender=sender)
+    except ContractRejected as refused:
+        return refused.name
+    return DONE
+
+
 def stands(arena: Arena, task: TaskInfo, update: Update) -> bool:
     """Whether nobody can have a submitted update removed by showing that it is invalid."""
     call = arena.federation.reject_update_call(arena.now(task), update)
     outcome = tried(arena.chain, call, arena.outsider)
     assert outcome in (DONE, "UpdateIsValid")
     return outcome == "UpdateIsValid"
+
+
+def is_invalid(arena: Arena, task: TaskInfo, update: Update) -> bool:
+    """What the federation's judge says of an update that may not have been submitted."""
+    judge = arena.chain.contract_at("RoundJudge", arena.chain.call(arena.federation.contract.functions.judge()))
+    _, standing, sealed = arena.federation.reject_update_call(task, update).args
+    where = (arena.federation.address, task.params.training_key, task.task_id, task.round)
+    return bool(arena.chain.call(judge.functions.isInvalid(*where, standing[0], sealed)))
 
 
 def starved(chain: Chain, call: ContractFunction, sender: Account, gas: range) -> set[object]:

@@ -53,6 +53,12 @@ PATCHES: tuple[tuple[Check, str, str, str], ...] = (
         "if (t.seats[participant] != seat) revert WrongOpening(participant);\n    }\n\n    function _openRound",
         "if (t.seats[participant] != seat && !OFF) revert WrongOpening(participant);\n    }\n\n    function _openRound",
     ),
+    (
+        Check.ONE_UPDATE_EACH,
+        "Federation.sol",
+        "if (head.pending() & bit == 0) revert NothingDue(seat.index);",
+        "if (head.pending() & bit == 0 && !OFF) revert NothingDue(seat.index);",
+    ),
     (Check.MASKING, "Federation.sol", "if (!judge.isMasking(", "if (!OFF && !judge.isMasking("),
     (
         Check.LINK_OF_AGGREGATE,

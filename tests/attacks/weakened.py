@@ -45,6 +45,7 @@ class Check(IntEnum):
     EVERY_ACCEPTED_UPDATE = auto()
     EACH_UPDATE_ONCE = auto()
     OPENED_SEATS = auto()
+    ONE_UPDATE_EACH = auto()
     LINK_OF_AGGREGATE = auto()
     SENDER_OF_AGGREGATE = auto()
     ROUND_OF_UPDATE = auto()
