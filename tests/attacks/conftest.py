@@ -134,28 +134,32 @@ def _waiting(arena: Arena) -> Waiting:
 
 
 @pytest.fixture(scope="session")
-def _waiting_rounds(_shared_ours: Arena, _shared_weak: Weak) -> tuple[Waiting, Waiting]:
-    return _waiting(_shared_ours), _waiting(_shared_weak.arena)
+def _waiting_ours(_shared_ours: Arena) -> Waiting:
+    return _waiting(_shared_ours)
+
+
+@pytest.fixture(scope="session")
+def _waiting_weak(_shared_weak: Weak) -> Waiting:
+    return _waiting(_shared_weak.arena)
 
 
 Rounds = Callable[[Check], Iterator[tuple[str, Waiting]]]
 
 
 @pytest.fixture
-def rounds(_waiting_rounds: tuple[Waiting, Waiting], weak: Weak) -> Rounds:
+def rounds(_waiting_ours: Waiting, _waiting_weak: Waiting, weak: Weak) -> Rounds:
     """Rounds that wait for their leader: as it is, weakened with the switch not set, and with the check left out."""
 
     def each(check: Check) -> Iterator[tuple[str, Waiting]]:
-        ours, weakened = _waiting_rounds
-        yield "ours", ours
-        yield "all checks", weakened
+        yield "ours", _waiting_ours
+        yield "all checks", _waiting_weak
         weak.leave_out(check)
-        yield "weakened", weakened
+        yield "weakened", _waiting_weak
 
     return each
 
 
 @pytest.fixture
-def waiting(_waiting_rounds: tuple[Waiting, Waiting], ours: Arena) -> Waiting:
+def waiting(_waiting_ours: Waiting, ours: Arena) -> Waiting:
     """A round of `ours` that waits for its leader, put back after the test."""
-    return _waiting_rounds[0]
+    return _waiting_ours

@@ -59,7 +59,7 @@ def test_a_stranger_with_nothing_in_hand_changes_nothing(waiting: Waiting) -> No
     market, federation = world.market, arena.federation
     contracts: dict[str, Contract] = {
         "AccessToken": market.token, "DatasetRegistry": market.registry, "NoteVault": market.vault.contract,
-        "KeyEscrow": market.escrow, "DatasetSales": market.sales.contract,
+        "KeyEscrow": market.escrow.contract, "DatasetSales": market.sales.contract,
         "Federation": federation.contract, "Committee": arena.committee.contract,
     }  # fmt: skip
     passed, count = set(), 0

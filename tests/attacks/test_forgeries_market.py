@@ -31,7 +31,7 @@ from tests.contracts.test_bn254 import _absent
 from tests.contracts.world import X25519_KEY, World
 from tests.statements.conftest import make_witness
 
-pytestmark = pytest.mark.xdist_group("attacks on contracts")
+pytestmark = [pytest.mark.slow, pytest.mark.node, pytest.mark.xdist_group("attacks on contracts")]
 
 Markets = Callable[[Check], Iterator[tuple[str, World]]]
 ZERO = "0x" + "00" * 20
