@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -208,6 +208,21 @@ def test_every_public_input_is_used_and_nothing_is_left_to_choose_after_the_chal
         assert r1cs.first_unsatisfied(changed) is not None
     if name != "eligibility":  # which has no committed segment
         assert free_after_the_challenges(cs) == set()
+
+
+@pytest.mark.parametrize("what", ["a wire", "a lookup"])
+def test_nothing_is_committed_after_the_challenges(what: str) -> None:
+    """Not even by a statement that is written so: the system refuses it, before there is a key."""
+    cs = Forger()
+    sigma, lam = cs.public("sigma"), cs.public("lambda")
+    table, small = cs.table("limb", np.arange(4, dtype=np.int64)), cs.committed((2,), [1, 2], "small")
+    table.lookup(small)
+    cs.challenges(sigma, lam)
+    late: Callable[[], Any] = (
+        partial(cs.committed, (1,), [3], "to fit") if what == "a wire" else partial(table.lookup, small)
+    )
+    with pytest.raises(ProofError, match="after the challenges"):
+        late()
 
 
 # 6

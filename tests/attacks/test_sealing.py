@@ -99,6 +99,10 @@ def test_no_byte_of_a_record_file_is_released_before_its_tag_is_checked() -> Non
             _read_into(released, open_records(key, b"dataset 7", [bytes(flipped)]))
         assert bytes(released) == b"".join(source)[: len(released)]
         assert len(released) <= max(0, at - 60)
+    head, chunk = len(blob) - (len(b"".join(source)) + 16 * -(-200_000 // 4096)), 4096 + 16
+    for kept in (1, 20, 48):  # cut off where a chunk ends, so that every tag that is left is good
+        with pytest.raises(SealingError):
+            _read_into(bytearray(), open_records(key, b"dataset 7", [blob[: head + kept * chunk]]))
     for context, other in ((b"dataset 8", key), (b"dataset 7", TierKey.generate())):
         with pytest.raises(SealingError):
             next(iter(open_records(other, context, [blob])))
