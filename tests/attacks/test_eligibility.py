@@ -93,7 +93,8 @@ class Bank:
 def bank(ours: Arena) -> Bank:
     world, listing = ours.world, toy.listing_keys("of real eligibility")
     class_id = world.market.register_class(world.owner, 64, 3, listing.verifying, keys().verifying)
-    terms, vector = world.terms(class_id=class_id), toy.vector(5)
+    thresholds = (0, 100 * UNIT, THRESHOLD, THRESHOLD, 0, THRESHOLD)  # so that a tier is told by the signal alone
+    terms, vector = world.terms(class_id=class_id, thresholds=thresholds), toy.vector(5)
     commitment = toy.srs().commit(vector)
     proof = toy.prove_listing(
         40,
