@@ -19,13 +19,13 @@ from fedproof.proving.circuit import compile_statement
 from fedproof.proving.keys import Keys, setup
 from fedproof.proving.linked import prove_linked
 from fedproof.proving.r1cs import FrArray
+from fedproof.proving.transcript import Challenges
 from fedproof.statements.aggregation import AggregationStatement
 from fedproof.statements.bounded import BoundedStatement
 from fedproof.statements.eligibility import EligibilityStatement
 from fedproof.statements.listing import ListingStatement, ListingWitness
 from fedproof.statements.training import TrainingStatement, TrainingWitness
 from fedproof.statements.vectors import dataset_vector, update_vector, weight_vector
-from tests.contracts import toy
 from tests.contracts.support import R
 from tests.learning.bounded import PLAN
 from tests.statements.conftest import make_witness
@@ -41,6 +41,11 @@ SPEC = TrainingSpec(rows=64, columns=2, epochs=1, mask_count=2)
 STATEMENT = TrainingStatement(SPEC)
 
 
+@cache
+def honest() -> TrainingWitness:
+    return make_witness(SPEC, seed=41, real=60)
+
+
 def listing() -> tuple[ListingStatement, ListingWitness]:
     w = make_witness(TrainingSpec(32, 2), real=17)
     return ListingStatement(32, 2), ListingWitness(w.features, w.mask, w.labels, _core.fr_random(2))
@@ -53,11 +58,6 @@ CASES: dict[str, Callable[[], tuple[Any, Any]]] = {
     "bounded": lambda: (BoundedStatement(PLAN), bounded()),
     "eligibility": lambda: (EligibilityStatement(depth=2, notes=2), holding([7, 8], size=4)),
 }
-
-
-@cache
-def honest() -> TrainingWitness:
-    return make_witness(SPEC, seed=41, real=60)
 
 
 @cache
@@ -268,7 +268,7 @@ def prove(w: TrainingWitness, start: Any = None) -> Any:
         weight_vector(w.trace.start if start is None else start),
         update_vector(w.trace.update, w.update_blinding),
     ]
-    return prove_linked(keys, STATEMENT, w, srs, externals, lambda _: toy.Challenges(3**150, 5**90))
+    return prove_linked(keys, STATEMENT, w, srs, externals, lambda _: Challenges(3**150, 5**90))
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -68,7 +68,7 @@ def test_a_stranger_with_nothing_in_hand_changes_nothing(waiting: Waiting) -> No
             if entry["type"] != "function" or entry["stateMutability"] in ("view", "pure"):
                 continue
             count += 1
-            arguments = [zero_of(kind, waiting.task.task_id) for kind in entry["inputs"]]
+            arguments = [zero_of(dict(kind), waiting.task.task_id) for kind in entry["inputs"]]
             call = contract.get_function_by_signature(_signature(entry))(*arguments)
             try:
                 arena.chain.call(call, sender=arena.outsider)

@@ -134,7 +134,7 @@ def test_a_locked_balance_moves_to_no_second_identity() -> None:
 def test_one_note_named_four_times_is_one_note() -> None:
     """A quarter of the threshold, four times."""
     statement, witness = EligibilityStatement(depth=3, notes=4), holding([25], size=5, at=[2], threshold=100)
-    four = replace(witness, notes=witness.notes * 4, proofs=witness.proofs * 4)
+    four = replace(witness, notes=[*witness.notes] * 4, proofs=[*witness.proofs] * 4)
     assert_only_rule_notices(forged(statement, four), "distinct")
     with pytest.raises(ProofError):
         prove_plain(keys(), STATEMENT, four)

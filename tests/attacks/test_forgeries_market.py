@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from fedproof.ledger import Artifact, Chain
 from fedproof.ledger.embedded.evm import NativeComputation
 from fedproof.ledger.market_types import UNIT
 from fedproof.proving.keys import Keys
+from fedproof.proving.transcript import Challenges
 from fedproof.statements.eligibility import EligibilityStatement, EligibilityWitness
 from fedproof.statements.listing import ListingStatement, ListingWitness
 from fedproof.statements.notes import LeanImt, Note, owner_of
@@ -225,7 +227,7 @@ def test_rejects_a_listing_that_another_copied_out_of_the_pool(markets: Markets)
         terms, vector, named = world.terms(), toy.vector(77), ZERO if build == "weakened" else world.provider.address
         commitment, circuit_id = toy.srs().commit(vector), toy.listing_keys().circuit.circuit_id
 
-        def challenge(d: bytes, world: World = world, named: str = named) -> toy.Challenges:
+        def challenge(d: bytes, world: World = world, named: str = named) -> Challenges:
             return world.market.listing_challenges(named, world.terms(), commitment, 40, circuit_id, d)  # noqa: B023
 
         proof = disguised(toy.prove_listing(40, vector, challenge))
@@ -307,12 +309,15 @@ def test_rejects_a_withdrawal_that_was_turned_to_another_recipient(markets: Mark
         world.lock()
         vault = world.market.vault
         signal = vault.spend_signal(ZERO if build == "weakened" else world.grantee.address, b"memo")
-        honest = spend(
-            world, 3, withdrawn=10, recipient=world.grantee, memo=b"memo", change=lambda x, s=signal: [*x[:-1], s]
-        )
+        signed = partial(_with_signal, signal)
+        honest = spend(world, 3, withdrawn=10, recipient=world.grantee, memo=b"memo", change=signed)
         stolen = replace(honest, recipient=world.stranger.address, proof=rerandomised(honest.proof))
         seen[build] = tried(world.chain, stolen.call(vault), world.stranger)
     assert seen == refused("InvalidProof")
+
+
+def _with_signal(signal: int, public: list[int]) -> list[int]:
+    return [*public[:-1], signal]
 
 
 # the verifier without gas, and without a precompile

@@ -51,7 +51,7 @@ def test_one_row_more_or_another_version_or_name_is_another_circuit() -> None:
 
     plain = compile_statement(ListingStatement(32, 2))
     version, name = ListingStatement(32, 2), ListingStatement(32, 2)
-    version.version = 2  # type: ignore[misc]
+    version.version = 2
     name.name = "listing of something"
     ids = {compile_statement(each).circuit_id for each in (ListingStatement(32, 2), version, name, More(32, 2))}
     assert len(ids) == 4

@@ -155,13 +155,13 @@ def test_a_proof_of_zeros_and_points_at_infinity_are_refused_at_every_door(ours:
     assert tried(world.chain, nothing, world.stranger) == "PointAtInfinity"
     task, player = ours.running(2), ours.players[0]
     update = ours.prove(task, player)
-    for bad in (
+    for changed in (
         replace(update, proof=ZEROS),
         replace(update, update=bytes(64)),
         replace(update, share_commitments=(bytes(64),)),
         replace(update, proof=replace(update.proof, q=bytes(64))),
     ):
-        assert tried(ours.chain, ours.federation.submit_update_call(task, bad), player.account) == "PointAtInfinity"
+        assert tried(ours.chain, ours.federation.submit_update_call(task, changed), player.account) == "PointAtInfinity"
 
 
 # 12, 13

@@ -60,7 +60,7 @@ def starved(chain: Chain, call: ContractFunction, sender: Account, gas: range) -
         try:
             answers.add(call_with_gas(chain, call, amount, sender))
         except RpcError as error:
-            answers.add(chain._diagnosis.meaning(error, "").name if error.data else "no gas")
+            answers.add(getattr(chain._diagnosis.meaning(error, ""), "name", "") if error.data else "no gas")
     return answers
 
 
