@@ -33,7 +33,7 @@ from tests.support.soundness import assert_only_rule_notices, broken_rules, forg
 
 pytestmark = pytest.mark.xdist_group("attacks on contracts")
 
-STATEMENT = EligibilityStatement(depth=4, notes=4)
+STATEMENT = EligibilityStatement(depth=3, notes=4)
 THRESHOLD = 300 * UNIT
 TIER, SECONDS = 3, 3600
 

@@ -251,7 +251,7 @@ def test_no_amount_of_gas_makes_a_valid_update_invalid(builds: Builds) -> None:
         update = arena.prove(task, player)
         arena.submit(task, player, update)
         call = arena.federation.reject_update_call(arena.now(task), update)
-        answers = starved(arena.chain, call, arena.outsider, range(150_000, 1_350_000, 50_000))
+        answers = starved(arena.chain, call, arena.outsider, range(250_000, 1_350_000, 100_000))
         assert "UpdateIsValid" in answers
         seen[build] = () in answers or None in answers  # it returned: the update is out and its bond paid
     assert seen == {"ours": False, "weakened": True}
