@@ -18,7 +18,7 @@ from fedproof.proving.circuit import Circuit, compile_statement
 from fedproof.proving.keys import Keys, VerifyingKey, setup
 from fedproof.proving.linked import LinkedProof, check_linked
 from fedproof.proving.r1cs import ConstraintSystem, FrArray
-from fedproof.proving.transcript import Challenges
+from fedproof.proving.transcript import Challenges, derived_lambda
 from fedproof.statements.aggregation import AggregationStatement, AggregationWitness
 from fedproof.statements.training import TrainingStatement, TrainingWitness
 from fedproof.statements.vectors import dataset_vector, update_vector, weight_vector
@@ -39,14 +39,17 @@ class Claim:
 
     keys: Keys
     commitments: list[bytes]
+    numbers: tuple[int, ...] | None = None
+    """What the link holds beside the commitments, of a statement that computes its lambda."""
 
     def challenge(self, d: bytes) -> Challenges:
         base = d + b"".join(self.commitments)
-        return Challenges(*(int.from_bytes(_core.keccak256(use + base), "big") % R for use in (b"s", b"l")))
+        sigma, lam = (int.from_bytes(_core.keccak256(use + base), "big") % R for use in (b"s", b"l"))
+        return Challenges(sigma, lam if self.numbers is None else derived_lambda(sigma))
 
     def holds(self, proof: LinkedProof, public: tuple[int, ...] = ()) -> bool:
         try:
-            check_linked(self.keys.verifying, public, self.challenge(proof.d), proof, self.commitments)
+            check_linked(self.keys.verifying, public, self.challenge(proof.d), proof, self.commitments, self.numbers)
         except ProofError:
             return False
         return True
@@ -143,7 +146,7 @@ def test_rejects_a_step_that_only_division_modulo_r_explains(check: Check) -> No
     blinding, srs = _core.fr_random(3), toy.srs()
     honest, rest = np.zeros(2, dtype=np.int64), np.array([5, 7], dtype=np.int64)
     externals = [_core.fr_from_ints(step), np.concatenate([_core.fr_from_ints([5, 7]), blinding])]
-    claim = Claim(weak_keys(check, statement, srs), [srs.commit(vector) for vector in externals])
+    claim = Claim(weak_keys(check, statement, srs), [srs.commit(vector) for vector in externals], (count,))
 
     def beyond(values: FrArray) -> FrArray:
         limbs = _core.fr_to_ints(values)  # of q = 0
@@ -157,7 +160,7 @@ def test_rejects_a_step_that_only_division_modulo_r_explains(check: Check) -> No
         with pytest.raises(ValueError, match="row"):
             cheat_linked(*arguments, forgeries={"q": beyond})
     else:
-        assert claim.holds(cheat_linked(*arguments, forgeries={"q": beyond}), (count,))
+        assert claim.holds(cheat_linked(*arguments, forgeries={"q": beyond}))
 
 
 # D shifted by the point of a public input
