@@ -16,7 +16,7 @@ import {Sums, SumsLibrary} from "./Sums.sol";
 ///     L':  e(F' - y' G + sigma' Q', [1]) = e(Q', tau),
 ///          F' = (C_W' - C_W) + lambda' (C_S - N (C_W' - C_W)) + lambda'^2 N G,   C_S = sum n_i C_U,i
 ///
-/// with x_i = (sigma_i, lambda_i, y_i) and x' = (sigma', y'): lambda' = sigma'^(2^24), and N is in the link. A public input
+/// with x_i = (sigma_i, lambda_i, y_i) and x' = (sigma', y'): lambda' = sigma'^(2^30), and N is in the link. A public input
 /// costs a multiplication; what is in a link costs none.
 ///
 /// and `holds` checks `E' L'^u prod (E_i L_i^u)^(r_i)`.

@@ -171,7 +171,7 @@ library RoundTranscript {
         }
     }
 
-    /// @dev The challenges of an aggregate, mod r. lambda is sigma^(2^24), which its circuit computes for itself: no public
+    /// @dev The challenges of an aggregate, mod r. lambda is sigma^(2^30), which its circuit computes for itself: no public
     /// input, so no multiplication. Why that is enough is with the statement (`fedproof.proving.linked`).
     function challenges(bytes32 pre) internal pure returns (uint256 sigma, uint256 lambda) {
         bytes32 sigmaTag = Transcript.SIGMA;
@@ -181,7 +181,7 @@ library RoundTranscript {
             mstore(0x20, pre)
             sigma := mod(keccak256(0, 0x40), order)
             lambda := sigma
-            for { let k := 24 } k { k := sub(k, 1) } { lambda := mulmod(lambda, lambda, order) }
+            for { let k := 30 } k { k := sub(k, 1) } { lambda := mulmod(lambda, lambda, order) }
         }
     }
 

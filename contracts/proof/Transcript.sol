@@ -22,7 +22,7 @@ library Transcript {
     bytes32 internal constant BLOCK = keccak256("fedproof/listing/block/v1");
     bytes32 internal constant SPEND = keccak256("fedproof/spend/v1");
 
-    /// @dev The challenges of a transcript without sealed shares (listing, aggregation).
+    /// @dev The challenges of a transcript without sealed shares (listing).
     function challenges(bytes32 pre) internal pure returns (uint256 sigma, uint256 lambda) {
         sigma = toScalar(keccak256(abi.encode(SIGMA, pre)));
         lambda = toScalar(keccak256(abi.encode(LAMBDA, pre)));

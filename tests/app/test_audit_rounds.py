@@ -46,7 +46,7 @@ def forged(lie: Lie) -> Lie:
 
 def sealed(change: Callable[[bytes], bytes]) -> Lie:
     real = audit_rounds.sealed_share
-    return lambda t: t.patch.setattr(audit_rounds, "sealed_share", lambda *a: change(real(*a)))
+    return lambda t: t.patch.setattr(audit_rounds, "sealed_share", lambda *a, **k: change(real(*a, **k)))
 
 
 def once_more(found: Events) -> Events:

@@ -17,6 +17,7 @@ from fedproof.ledger.http import UnreachableError
 from fedproof.ledger.transactions import read_signed
 from fedproof.nodes import checkpoints
 from fedproof.nodes.participant import Participant
+from fedproof.nodes.sealed import ShareIndex
 from fedproof.storage.content import content_id
 from tests.nodes.paper import PARTICIPANT_ADDRESS, WORKERS, Desk, Paper, task
 
@@ -95,7 +96,9 @@ def test_a_share_stays_here_while_the_chain_takes_no_answer(answering: Answering
 def test_a_share_is_published_when_its_answer_would_pass_and_before_it_is_sent(answering: Answering) -> None:
     answering.answer(Kind.OPEN)
     blob = content_id(b"two")
-    assert answering.left == [("estimate", blob), ("put", b"two"), ("send", blob)]
+    ids = tuple(bytes.fromhex(content_id(b"sealed " + number)) for number in (b"1", b"2", b"3"))
+    index = ShareIndex((bytes(64),), ids).encode()  # by which the share is judged
+    assert answering.left == [("estimate", blob), ("put", index), ("put", b"two"), ("send", blob)]
 
 
 def test_more_than_t_shares_are_not_even_estimated(answering: Answering) -> None:

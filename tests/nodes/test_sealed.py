@@ -141,6 +141,60 @@ def test_an_index_with_other_commitments_than_were_proven_is_refused(inspection:
     assert inspection._published(task(), update, 1, bytes.fromhex(store.put(SHARE)), WINDOWS) is None
 
 
+def test_an_index_of_another_task_is_read_anew(inspection: Inspection, store: BlobStore) -> None:
+    """A participant may use the same one in two tasks whose committees differ: in one of them it is none."""
+    update, worker = indexed(store, ShareIndex((POINT,), (bytes(32),) * 2)), inspection._worker
+    two = task(task_id=7, workers=WORKERS[:2])
+    assert len(worker.index_of(two, update).ids) == 2
+    with pytest.raises(SharingError, match="for 3 workers"):
+        worker.index_of(task(task_id=8), update)
+    inspection._receive(task(task_id=8, round=1), b"digest", update)
+    assert inspection.findings(task(task_id=8, round=1)).wrong == {b"digest": Kind.OPEN}
+
+
+def test_an_index_stays_with_the_worker_until_its_task_is_over(inspection: Inspection, store: BlobStore) -> None:
+    """Who takes it away after the freeze makes no worker unable to judge outputs, also not one that starts again."""
+    update, worker = indexed(store, ShareIndex((POINT,), (bytes(32),) * 3)), inspection._worker
+    known = worker.index_of(task(), update)
+    deployment: Any = worker.deployment
+    deployment.store = BlobStore.open(f"{store.name}-emptied")
+    again = Worker(worker.deployment, worker.federation, worker.account, worker.state)
+    assert again.index_of(task(), update) == known
+    inspection.drop(task().task_id)
+    for each in (worker, Worker(worker.deployment, worker.federation, worker.account, worker.state)):
+        with pytest.raises(StorageError):
+            each.index_of(task(), update)
+
+
+def test_a_kept_index_that_is_damaged_is_fetched_again(inspection: Inspection, store: BlobStore) -> None:
+    update, worker = indexed(store, ShareIndex((POINT,), (bytes(32),) * 3)), inspection._worker
+    known = worker.index_of(task(), update)
+    (kept,) = (worker.state.folder / "indexes").rglob(update.attachments.hex())
+    kept.write_bytes(b"x")
+    again = Worker(worker.deployment, worker.federation, worker.account, worker.state)
+    assert again.index_of(task(), update) == known
+    assert kept.read_bytes() == known.encode()
+
+
+def test_without_an_index_no_answer_is_called_bad(inspection: Inspection, store: BlobStore) -> None:
+    update, running = indexed(store, ShareIndex((POINT,), (bytes(32),) * 3)), task(round=1)
+    assert inspection._can_judge(running, update)
+    lost = indexed(store, ShareIndex((POINT,), (bytes(32),) * 3))
+    lost.sealed_digest, lost.attachments = bytes(32), bytes(64)
+    assert not inspection._can_judge(running, lost)
+    made: Any = SimpleNamespace(kind=Kind.OPEN, worker=WORKERS[1].address, complaint=b"c" * 32)
+    seen: Any = SimpleNamespace(
+        committee=SimpleNamespace(
+            answers=lambda *_, **__: [SimpleNamespace(content_id=bytes.fromhex(store.put(SHARE)))]
+        )
+    )
+    inspection._seen = seen
+    assert inspection._is_answered(running, lost, made, WINDOWS)
+    assert not inspection._is_answered(running, update, made, WINDOWS)  # that share is none of this update
+    spoilt = indexed(store, ShareIndex((), (bytes(32),) * 3))
+    assert not inspection._is_answered(running, spoilt, made, WINDOWS)
+
+
 def test_no_worker_is_blamed_where_a_participants_commitments_are_lost(
     inspection: Inspection, store: BlobStore
 ) -> None:

@@ -73,7 +73,7 @@ def prove(
         base = d + b"".join(commitments)
         hashed = (_core.keccak256(name + base) for name in (b"sigma", b"lambda"))
         sigma, lam = (int.from_bytes(digest, "big") % _core.MODULUS for digest in hashed)
-        return Challenges(sigma, lam if numbers is None else pow(sigma, 2**24, _core.MODULUS))
+        return Challenges(sigma, lam if numbers is None else pow(sigma, 2**30, _core.MODULUS))
 
     proof = prove_linked(keys, statement, witness, srs, vectors, challenge, numbers)
     drawn = challenge(proof.d)

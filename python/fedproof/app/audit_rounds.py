@@ -20,12 +20,11 @@ from fedproof.ledger.events import Event
 from fedproof.ledger.federation import Aggregate, Enrolment, SettledRound, TaskInfo, Update
 from fedproof.ledger.federation_types import linked_proof, set_bits
 from fedproof.nodes.params import update_size
-from fedproof.nodes.sealed import sealed_share
+from fedproof.nodes.sealed import sealed_bytes, sealed_share, share_bytes
 from fedproof.nodes.worker import check_aggregate, update_pre
 from fedproof.proving.linked import check_linked
 from fedproof.proving.transcript import training_challenges
 from fedproof.sealing import sealed_length, suite_of_public_key
-from fedproof.sharing.share import HEAD_BYTES, VALUE_BYTES
 
 
 class RoundAuditor:
@@ -142,10 +141,11 @@ class RoundAuditor:
         where = f"round {number}, update of {update.participant}"
         try:
             self._check_proof(task, number, update)
-            length = HEAD_BYTES + VALUE_BYTES * update_size(self.auditor.description.plan)
+            size = update_size(self.auditor.description.plan)
+            most = sealed_bytes(size)
             for place, worker in enumerate(task.workers, 1):
-                blob = sealed_share(self.auditor.store, update, place, len(task.workers), task.threshold)
-                expected = sealed_length(suite_of_public_key(worker.hpke_key), length)
+                blob = sealed_share(self.auditor.store, update, place, len(task.workers), task.threshold, limit=most)
+                expected = sealed_length(suite_of_public_key(worker.hpke_key), share_bytes(size))
                 require(len(blob) == expected, f"{where}: the sealed share of worker {place} has {len(blob)} bytes")
         except AuditError:
             raise

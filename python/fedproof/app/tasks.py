@@ -199,7 +199,7 @@ def _wait_enrolled(
             )
         pause(POLL_SECONDS)
         now = network.federation.task_info(task.task_id)
-        if now.stage == Stage.SUBMITTING:  # the last place is taken, and that opened it
+        if now.stage != Stage.ENROLLING and now.round:  # the last place is taken, and that opened it
             return now.enrolled
         if now.stage != Stage.ENROLLING:
             raise InputError(f"task {task.task_id} does not enrol any more: see fedproof task status {task.task_id}")

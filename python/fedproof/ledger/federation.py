@@ -159,9 +159,9 @@ class Federation:
         """Closes the enrolment and opens round 1; later rounds open by themselves.
 
         Returns:
-            None if the last enrolment has opened it, which is so when the task is full.
+            None if it is open already, as the last enrolment has opened that of a full task.
         """
-        if self.stage(task_id) == Stage.SUBMITTING and self._round(task_id)["round"] == 1:
+        if self._round(task_id)["round"]:
             return None
         return self.chain.transact(self.contract.functions.openRound(task_id), sender)
 

@@ -27,7 +27,7 @@ from fedproof.nodes.models import check_class, check_model, described
 from fedproof.nodes.outbox import forget, forget_under, send_once
 from fedproof.nodes.params import Deployment
 from fedproof.nodes.ready import Ready, ReadyUpdates
-from fedproof.nodes.sealed import put_shares
+from fedproof.nodes.sealed import ShareIndex, put_shares
 from fedproof.nodes.sent import SentShares
 from fedproof.nodes.state import StateFile
 from fedproof.nodes.submissions import submissions, submitted, trained_elsewhere
@@ -311,6 +311,13 @@ class Participant:
         if commitments is not None and all(each is not None for each in sealed):
             put_shares(self.deployment.store, commitments, [each for each in sealed if each is not None])
 
+    def _republish_index(self, task: TaskInfo, round_number: int) -> None:
+        commitments = self.sent.commitments(task.task_id, round_number)
+        sealed = [self.sent.sealed(task.task_id, round_number, j) for j in range(1, len(task.workers) + 1)]
+        if commitments is not None and None not in sealed:
+            ids = tuple(bytes.fromhex(content_id(each)) for each in sealed if each is not None)
+            self.deployment.store.put(ShareIndex(commitments, ids).encode())
+
     def revealed_id(self, task: TaskInfo, round_number: int, index: int) -> bytes:
         """The content id, 32 bytes, of what `reveal` would publish; nothing leaves this node. Errors as there."""
         return bytes.fromhex(content_id(self._share_to_reveal(task, round_number, index)))
@@ -324,6 +331,7 @@ class Participant:
             StateError: t others are published already, the share is not here, or the task has other terms now.
         """
         share = self._share_to_reveal(task, round_number, index)
+        self._republish_index(task, round_number)  # the share is judged by what is in it
         key = f"{task.task_id}/{round_number}"
         revealed: dict[str, list[int]] = dict(self.state.get("revealed", {}))
         if index not in revealed.get(key, []):

@@ -63,7 +63,15 @@ def share_index(store: BlobStore, update: Update, members: int, threshold: int) 
         StorageError: it is missing, or is not what its id says.
         SharingError: it has not one id for each worker, or not the t commitments that the update was proven with.
     """
-    blob = store.get(update.sealed_digest.hex(), limit=MAX_INDEX_BYTES)
+    return read_index(store.get(update.sealed_digest.hex(), limit=MAX_INDEX_BYTES), update, members, threshold)
+
+
+def read_index(blob: bytes, update: Update, members: int, threshold: int) -> ShareIndex:
+    """An update's index in its wire form.
+
+    Raises:
+        SharingError: as `share_index`.
+    """
     head = _POINT * threshold
     if len(blob) != head + _ID * members:
         raise SharingError(

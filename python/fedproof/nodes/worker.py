@@ -6,8 +6,11 @@ A worker releases an output only after the set is frozen and it has itself verif
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -19,7 +22,7 @@ from fedproof.ledger import Account, Receipt
 from fedproof.ledger.federation import Aggregate, Federation, TaskInfo, Update
 from fedproof.nodes.models import check_class, made_by
 from fedproof.nodes.params import Deployment
-from fedproof.nodes.sealed import ShareIndex, output_copy, sealed_bytes, share_index
+from fedproof.nodes.sealed import ShareIndex, output_copy, read_index, sealed_bytes, share_index
 from fedproof.nodes.state import StateFile
 from fedproof.nodes.sums import placed, weight_sums
 from fedproof.proving.keys import VerifyingKey
@@ -49,7 +52,7 @@ from fedproof.statements.aggregation import AggregationStatement, AggregationWit
 from fedproof.statements.models.vectors import model_vector
 
 MOST_INDEXES: Final = 1024
-"""So many index blobs are kept in memory, 4 KB each at most; then all are fetched again."""
+"""So many index blobs are kept in memory, 4 KB each at most; then all are read again."""
 
 
 def update_pre(
@@ -138,7 +141,7 @@ class Worker:
                 state.put(hpke=KeyPair.generate().private.hex())
             hpke = KeyPair.from_private_bytes(bytes.fromhex(state.get("hpke")))
         self._hpke = hpke
-        self._indexes: dict[bytes, ShareIndex] = {}
+        self._indexes: dict[tuple[int, bytes], ShareIndex] = {}
 
     @property
     def hpke_public(self) -> bytes:
@@ -284,14 +287,37 @@ class Worker:
         return self.read_share(task, update, index, open_sealed(self._hpke, sealed, info_for_share(context, index)))
 
     def index_of(self, task: TaskInfo, update: Update) -> ShareIndex:
-        """An update's index blob, kept once it was here: outputs are checked by it, too. Errors as `share_index`."""
-        known = self._indexes.get(update.attachments)
-        if known is None:
-            if len(self._indexes) >= MOST_INDEXES:
-                self._indexes.clear()
-            known = share_index(self.deployment.store, update, len(task.workers), task.threshold)
-            self._indexes[update.attachments] = known
+        """An update's index blob, kept with the state until the task is over: answers and outputs are judged by it, and
+        its participant must not be able to take it away. Errors as `share_index`.
+
+        Of one task: another one has another committee, and what is an index there may be none here.
+        """
+        key, size = (task.task_id, update.attachments), (len(task.workers), task.threshold)
+        known = self._indexes.get(key)
+        if known is not None:
+            return known
+        kept = self._kept_indexes(task.task_id) / update.attachments.hex()
+        try:
+            known = read_index(kept.read_bytes(), update, *size)
+        except (OSError, SharingError):  # not kept, or damaged
+            known = share_index(self.deployment.store, update, *size)
+            with suppress(OSError):  # a full disk is no reason not to look at a share
+                kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                part = kept.with_suffix(".part")
+                part.write_bytes(known.encode())
+                part.replace(kept)
+        if len(self._indexes) >= MOST_INDEXES:
+            self._indexes.clear()
+        self._indexes[key] = known
         return known
+
+    def forget_indexes(self, task_id: int) -> None:
+        """Drop what was kept of a task's updates."""
+        shutil.rmtree(self._kept_indexes(task_id), ignore_errors=True)
+        self._indexes = {key: index for key, index in self._indexes.items() if key[0] != task_id}
+
+    def _kept_indexes(self, task_id: int) -> Path:
+        return self.state.folder / "indexes" / str(task_id)
 
     def read_share(self, task: TaskInfo, update: Update, index: int, plain: bytes) -> ReceivedShare:
         """A worker's share of an update in its wire form, with what it must match.

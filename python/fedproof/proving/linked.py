@@ -8,13 +8,15 @@ A public input costs the chain a multiplication, so a statement that is proven o
 - **Known numbers in the link.** With K commitments and numbers v_j that everybody knows, the circuit outputs
   `y = sum_k lambda^k v_k(sigma) + sum_j lambda^(K + j) v_j` from committed wires, and F is opened to y less the last
   sum. The wires are fixed before sigma, as all that is linked, so they hold the v_j by the same argument.
-- **A lambda that the circuit computes.** `lambda = sigma^(2^24)` in place of a second hash. Whatever sigma and lambda
-  are to show is a polynomial P(sigma, lambda) that is fixed before them and must be zero: differences of linked
-  vectors, of degree below 2^24 in sigma by the powers of tau there are, and the lookup argument with its denominators
-  cleared, where each factor has degree 1 in lambda and at most the width of its table in sigma, so below 2^24 in
-  all (`LookupArgument.prove` refuses more). A polynomial of degree below D in sigma stays the same list of
-  coefficients when lambda becomes sigma^D. So P(sigma, sigma^D) is zero only if P is, and otherwise for at most
-  D (deg_lambda P + 1) < 2^48 of all r values.
+- **A lambda that the circuit computes.** `lambda = sigma^D`, D = 2^30, in place of a second hash. Whatever sigma and
+  lambda are to show is a polynomial P(sigma, lambda) that is fixed before them and must be zero. If its degree in sigma
+  is below D, it stays the same list of coefficients when lambda becomes sigma^D, so that P(sigma, sigma^D) is zero only
+  if P is, and otherwise for at most D (deg_lambda P + 1) < 2^58 of all r values. Two things make P. Differences of
+  linked vectors: they have no coefficient beyond the powers of tau, of which the core makes 2^26 at most and which no
+  circuit's points reach beyond (`src/field.rs`). And the lookup argument with its denominators cleared, where each
+  factor has degree 1 in lambda and at most the width of its table in sigma (`ConstraintSystem.challenges` refuses D or
+  more in all). With a D within reach of the powers a coefficient at D of one vector is one at 0 of the next, and a
+  leader proves any model (`tests/statements/test_derived_lambda.py`).
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ class ConstraintSystem:
     def challenges(self, sigma: Lin, lam: Lin | None = None) -> Lin:
         """Close the committed segment, draw `(sigma, lambda)` into these public wires, and emit the lookup argument.
 
-        Without a wire for lambda it is `sigma^(2^24)`, which the circuit computes: one public input less. `linked.py`
+        Without a wire for lambda it is `sigma^(2^30)`, which the circuit computes: one public input less. `linked.py`
         says why that is enough.
 
         Returns:

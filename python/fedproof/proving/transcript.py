@@ -26,8 +26,8 @@ class Challenges(NamedTuple):
     lam: int
 
 
-LAMBDA_SQUARINGS = 24
-"""Where a statement computes its lambda, that is sigma squared so many times."""
+LAMBDA_SQUARINGS = 30
+"""A statement that computes its lambda squares sigma so many times: far beyond the powers of tau that there are."""
 
 
 def tag(use: str) -> bytes:
@@ -268,7 +268,7 @@ def aggregation_challenges(pre: bytes) -> Challenges:
 
 
 def derived_lambda(sigma: int) -> int:
-    """`sigma^(2^24)`, the lambda of a statement that computes it."""
+    """`sigma^(2^30)`, the lambda of a statement that computes it."""
     return pow(sigma, 1 << LAMBDA_SQUARINGS, MODULUS)
 
 

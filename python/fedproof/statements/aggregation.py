@@ -1,7 +1,7 @@
 """Aggregation: the new model is the rounded average of the accepted updates, weighted by rows (protocol, section 5).
 
 Public inputs
-    sigma, y; lambda = sigma^(2^24) is computed here
+    sigma, y; lambda = sigma^(2^30) is computed here
 
 External commitments and numbers, linked by `y = q(sigma) + lambda rem(sigma) + lambda^2 N`
     lambda^0: C_W' - C_W, the step q
@@ -14,7 +14,7 @@ Statement
     the updates. Nothing anywhere else: not in the gaps between the outputs of a layer that trains in groups of rows.
 
 Cost, with P weights in all layers and k limbs of q
-    (k + 6) P lookups of 10-bit limbs, 1024 rows of the table, about 3 P for the evaluation, 24 for lambda
+    (k + 6) P lookups of 10-bit limbs, 1024 rows of the table, about 3 P for the evaluation, 30 for lambda
 
 Why it is sound
     q, rem and N lie in the committed segment, fixed before sigma, so that the link makes q and rem *the* coefficients
@@ -107,6 +107,8 @@ class AggregationStatement:
         return made
 
     def _fix(self, layers: Sequence[tuple[int, int]], group: int, bounds: Sequence[int]) -> None:
+        if self.layout.update_size >= 1 << LAMBDA_SQUARINGS:
+            raise InputError("the update is too long for the lambda of the aggregation statement")
         self.layers, self.group = tuple(layers), group
         self.limbs = tuple(-(-(bound.bit_length() + 1) // RANGE_BITS) for bound in bounds)
         if 2 ** (RANGE_BITS * (COUNT_LIMBS + max(self.limbs))) * 4 >= 2**250:

@@ -27,10 +27,10 @@ def test_an_update_counts_on_the_branch_that_it_names(arena: Arena, board: Board
     task, update = board.submitting, board.pending
     sender, number = player_of(arena, update).account, arena.chain.block_number() - 1
     right = seen(arena, number)
-    for place in (0, 11):
+    for place in (0, 19):
         call = arena.federation.submit_update_call(task, update, anchor(number, other(right, place)))
         refuses(arena, call, sender, "WrongAnchor", number)
-    for bit in (32, 159):  # one name for each block
+    for bit in (32, 95):  # one name for each block
         call = arena.federation.submit_update_call(task, update, anchor(number, right) | 1 << bit)
         refuses(arena, call, sender, "WrongAnchor")
     arena.chain.transact(arena.federation.submit_update_call(task, update, anchor(number, right)), sender)
@@ -40,7 +40,7 @@ def test_an_update_counts_on_the_branch_that_it_names(arena: Arena, board: Board
 def test_an_output_counts_on_the_branch_that_it_names(arena: Arena, board: Board) -> None:
     task, worker, number = board.tasks[Stage.FROZEN], arena.workers[1], arena.chain.block_number() - 1
     right = seen(arena, number)
-    for place in (0, 11):
+    for place in (0, 19):
         call = arena.committee.post_output_call(task.task_id, 1, BLOB, anchor(number, other(right, place)))
         refuses(arena, call, worker, "WrongAnchor", number)
     call = arena.committee.post_output_call(task.task_id, 1, BLOB, anchor(number, right))

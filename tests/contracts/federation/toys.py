@@ -63,7 +63,7 @@ class ToyAggregationWitness:
 
 
 class ToyAggregation:
-    """Public sigma, y: `y = q(sigma) + lambda rem(sigma) + lambda^2 N`, lambda = sigma^(2^24); N is free."""
+    """Public sigma, y: `y = q(sigma) + lambda rem(sigma) + lambda^2 N`, lambda = sigma^(2^30); N is free."""
 
     version = 1
 

@@ -86,6 +86,7 @@ class Inspection:
     def drop(self, task_id: int) -> None:
         """Forget a task."""
         self._rounds.pop(task_id, None)
+        self._worker.forget_indexes(task_id)
         for what in ("complain", "attest"):
             forget_under(self._worker.state, f"{what}/{task_id}/")
 
@@ -312,6 +313,8 @@ class Inspection:
                 self._sealed(task, update, place, windows)
                 return True
             answers = self._seen.committee.answers(task.task_id, complaint=complaint.complaint)
+            if answers and not self._can_judge(task, update):
+                return True
             return any(self._published(task, update, place, each.content_id, windows) is not None for each in answers)
         except SharingError:
             return True  # it is there, and no index of blobs: that is for an open complaint
@@ -319,6 +322,18 @@ class Inspection:
             return True  # it was not there, and this was said, or could not be
         except StorageError:
             return not self._store_answers()
+
+    def _can_judge(self, task: TaskInfo, update: Update) -> bool:
+        """Whether an answer can be told good from bad: it takes the update's index, which a worker keeps once it came.
+
+        That it never came is for a complaint of this worker's own, and no reason to call an answer bad.
+        """
+        with suppress(SharingError):  # no answer fits an index that is none
+            try:
+                self._worker.index_of(task, update)
+            except StorageError:
+                return False
+        return True
 
     def _sealed(self, task: TaskInfo, update: Update, place: int, windows: Windows) -> bytes:
         """The sealed share of another worker."""
