@@ -235,10 +235,12 @@ def test_a_start_waits_for_its_participants(place: Town, state: StateFile) -> No
         place.enrol(task, 3)
 
     made = start_task(place.network(), place.sponsor.account, state, task, Silent(), at=3, pause=pause)
-    assert (made.enrolled, made.round, made.fresh) == (3, 1, True)
-    assert made.line() == f"task {task}: round 1 takes updates of 3 participants until block {made.deadline}"
+    assert (made.enrolled, made.round, made.fresh) == (3, 1, False)  # it was full, and started by itself
+    assert replace(made, fresh=True).line() == (
+        f"task {task}: round 1 takes updates of 3 participants until block {made.deadline}"
+    )
     again = start_task(place.network(), place.sponsor.account, state, task, Silent())
-    assert again == replace(made, fresh=False)
+    assert again == made
     assert again.line() == (
         f"task {task} is started already, and nothing was sent: round 1 takes updates of 3 participants until block "
         f"{made.deadline}"
@@ -344,7 +346,7 @@ def test_watch_says_what_happens_once(place: Town, state: StateFile, monkeypatch
     place.world.federation.retry_round(place.sponsor.account, task)
     assert [each.kind for each in watch.new()] == ["retried"]
     place.train(task, 2)
-    assert [each.kind for each in watch.new()] == ["submitted", "submitted", "full", "closed"]
+    assert [each.kind for each in watch.new()] == ["submitted", "submitted", "closed"]
     place.world.chain.wait_until_block(place.world.federation.freeze_block(task))
     assert [each.kind for each in watch.new()] == ["frozen"]
     place.settle(task)

@@ -72,7 +72,7 @@ def test_a_task_from_its_opening_to_its_audit(
     made, url = place
     opened = commands.sign(*commands.opening())
     task = opened["task"]
-    assert opened == {"task": task, "escrow": "60", "fresh": True}
+    assert opened == {"task": task, "escrow": "60", "fresh": True, "statement": "proof of training"}
     assert commands.sign(*commands.opening()) == {**opened, "fresh": False}
     status = commands.read("status", str(task))
     assert (status["stage"], status["name"], status["enrolled"], status["escrow"]) == ("enrolling", "wine", 0, "60")
@@ -83,7 +83,7 @@ def test_a_task_from_its_opening_to_its_audit(
     made.enrol(task)
     assert "--at 4" in commands.sign("start", str(task), "--at", "4", code=2)
     started = commands.sign("start", str(task), "--at", "3", "--timeout", "5")
-    assert (started["round"], started["enrolled"], started["fresh"]) == (1, 3, True)
+    assert (started["round"], started["enrolled"], started["fresh"]) == (1, 3, False)  # the last place started it
     assert commands.sign("start", str(task)) == {**started, "fresh": False}
     made.play(task)
     running = commands.read("status", str(task))
