@@ -19,7 +19,7 @@ from _measure import Figure, options, show
 from fedproof.app.demo import DemoOptions, run_demo
 from fedproof.app.telling import Silent
 
-LIMITS = {3: 310_000, 10: 200_000, 40: None}
+LIMITS = {3: 300_000, 10: 192_000, 40: None}
 LARGE = DemoOptions(Path(), data="digits", positive="8", rounds=2)  # breast cancer has too few rows for 40
 FIELD = 210_000
 

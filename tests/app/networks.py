@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,10 @@ from fedproof.app.telling import Silent
 from fedproof.app.world import World, build, create_folder
 from fedproof.data import Parts, Schema, capacity_rows, load, split
 from fedproof.learning.fixed import TrainingSpec
+from fedproof.learning.local import Trainer
 from fedproof.learning.model import GlobalModel, TaskDescription
 from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.nodes.worker import Worker
 
 PHRASE = "open sesame, twice"
@@ -104,16 +106,28 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path, key_cache: Path, rpc: str | None) -> Iterator[Town]:
-    """Build it, on the embedded chain or a development node."""
+def town(
+    folder: Path,
+    key_cache: Path,
+    rpc: str | None,
+    plan_of: Callable[[int, int], Plan] | None = None,
+    trainer: Trainer | None = None,
+) -> Iterator[Town]:
+    """Build it, on the embedded chain or a development node.
+
+    Args:
+        plan_of: from rows and columns, where it is not logistic regression. trainer: of its participants.
+    """
     parts = split(load("wine", positive="class_1"), 3, 1)
     rows = capacity_rows(parts.parts)
     schema = Schema.from_public(parts.test, rows)
     create_folder(folder)
-    plan = TrainingPlan.of(TrainingSpec(rows, schema.columns, mask_count=6))
+    plan = (plan_of or _logistic)(rows, schema.columns)
     world = build(folder, plan, Keyring(key_cache), rpc, Silent())
     try:
-        seats = [enter_market(world, k, part, schema, Costs(), Silent()) for k, part in enumerate(parts.parts, 1)]
+        seats = [
+            enter_market(world, k, part, schema, Costs(), Silent(), trainer) for k, part in enumerate(parts.parts, 1)
+        ]
         document = publish(world.deployment, world.federation, folder / "deployment.json")
         phrase = folder / "passphrase"
         phrase.write_text(PHRASE + "\n")
@@ -131,6 +145,10 @@ def town(folder: Path, key_cache: Path, rpc: str | None) -> Iterator[Town]:
         yield made
     finally:
         world.close()
+
+
+def _logistic(rows: int, columns: int) -> Plan:
+    return TrainingPlan.of(TrainingSpec(rows, columns, mask_count=6))
 
 
 def _keys(folder: Path) -> NodeKeys:

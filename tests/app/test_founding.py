@@ -24,7 +24,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.anvil, pytest.mark.xdist_group("anvi
 
 
 def usual(model: str, rows: int, columns: int, labels: str | None = None) -> TrainingPlan:
-    return plan_of(rows, columns, model=model, epochs=1, labels=labels)
+    plan = plan_of(rows, columns, model=model, epochs=1, labels=labels)
+    assert isinstance(plan, TrainingPlan)
+    return plan
 
 
 @pytest.mark.parametrize("labels", ["binary", "classes 3", "target"])
@@ -42,6 +44,21 @@ def test_a_federation_of_another_model_has_a_class_of_its_labels(tmp_path: Path,
             deployment, _ = join(document, chain, tmp_path / "cache")
             assert deployment.listing.kind == kind
             assert deployment.srs.size >= plan.offset(plan.depth) + 3
+
+
+def test_a_federation_of_bounded_updates_is_founded_for_a_model_outside_the_family(tmp_path: Path) -> None:
+    plan = plan_of(32, 3, model="arrays:2x2,2", epochs=2, statement="bounded", norm=0.5, labels="target")
+    with AnvilProcess() as anvil:
+        folder = tmp_path / "home"
+        Home.create(folder, Silent(), anvil.url, tasks=plan)
+        document = DeploymentFile.read(folder / DEPLOYMENT_FILE)
+        assert document.plan == plan
+        assert set(document.keys) == {"spend", "eligibility", "listing", "bounded", "aggregation"}
+        with Home.open(folder, Silent()) as home:
+            assert home.class_of(32, 3, LabelKind.parse("target")) == document.class_id
+        with Chain.connect(anvil.url) as chain:
+            deployment, _ = join(document, chain, tmp_path / "cache")
+            assert deployment.update_keys.circuit.name == "bounded update"
 
 
 def test_the_scales_of_a_federation_fit_the_public_rows(tmp_path: Path) -> None:

@@ -26,12 +26,13 @@ TOP = {
     "version", "seed", "data", "participants", "workers", "threshold", "rounds", "float_fedavg", "proofs",
     "gas_per_update", "substrate_weight_per_update", "audit", "peak_rss_mb",
 }  # fmt: skip
-EXTRAS = {"weights_relative_l2", "seconds", "model"}
+EXTRAS = {"weights_relative_l2", "seconds", "model", "statement"}
 INSIDE = {
     "data": {"name", "rows", "features"},
     "float_fedavg": {"accuracy", "log_loss"},
     "substrate_weight_per_update": {"frontier", "moonbeam"},
-    "audit": {"ok", "checks", "notes"},
+    "audit": {"ok", "statement", "checks", "notes"},
+    "statement": {"name", "text", "proves"},
     "model": {"name", "parameters", "plan", "digest", "advice"},
 }
 ROUND = {"accuracy", "log_loss", "updates_accepted", "seconds", "gas", "tx"}
@@ -69,6 +70,8 @@ def test_says_what_was_run(run: FinishedRun) -> None:
     assert report["data"] == {"name": "wine", "rows": 178, "features": 13}
     assert (report["participants"], report["workers"], report["threshold"]) == (3, 3, 1)
     assert report["audit"]["ok"] is True
+    assert report["statement"]["name"] == report["statement"]["text"] == report["audit"]["statement"]
+    assert report["statement"]["name"] == "proof of training"
     assert (report["model"]["name"], report["model"]["parameters"]) == ("logistic regression 13-1", 14)
     assert report["model"]["advice"] == []
     assert [played["updates_accepted"] for played in report["rounds"]] == [3, 3]

@@ -103,7 +103,9 @@ def test_verify_says_what_it_checked(run: FinishedRun) -> None:
     lines = done.stdout.splitlines()
     audit = run.report["audit"]
     assert lines[:-1] == [f"ok    {line}" for line in audit["checks"]] + [f"note  {line}" for line in audit["notes"]]
-    assert lines[-1] == f"The run checks out: {len(audit['checks'])} checks, no secret used."
+    assert lines[-1] == (
+        f"The run checks out: {len(audit['checks'])} checks, no secret used. Each update came with a proof of training."
+    )
     assert all("\n" not in line for line in audit["checks"])
 
 

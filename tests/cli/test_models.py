@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -38,6 +41,12 @@ WORDS = "age,dose,outcome\n" + "".join(f"{k},{k % 7},{'xyz'[k % 3]}\n" for k in 
         ),
         (["market", "init", *CHAIN, "--schema", "nowhere", *WORDS_TOO], "cannot be read"),
         (["market", "add-class", "64", "5", "--labels", "classes 2"], "no kind"),
+        (["demo", "--norm", "2"], "--norm bounds the updates of --statement bounded"),
+        (["demo", "--statement", "bounded", "--norm", "0"], "--norm 0 must be from"),
+        (["demo", "--model", "arrays:9"], "no proof of training"),
+        (["demo", "--model", "arrays:9", "--statement", "bounded"], "participant.trainer"),
+        (["net", "prepare", "net", "--model", "arrays:9", "--statement", "bounded"], "participant.trainer"),
+        (["market", "init", *CHAIN, "--model", "arrays:3x", "--statement", "bounded"], "the shape of each array"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(
@@ -74,3 +83,40 @@ def test_a_demo_of_several_classes_is_played_and_verified(
     verified = CliRunner().invoke(cli, ["verify", run])
     assert verified.exit_code == 0, verified.output
     assert "the final model scores accuracy" in verified.output
+
+
+def strings(value: Any) -> Iterator[str]:
+    """All texts in a document."""
+    if isinstance(value, dict | list):
+        for inner in [*value, *value.values()] if isinstance(value, dict) else value:
+            yield from strings(inner)
+    elif isinstance(value, str):
+        yield value
+
+
+@pytest.mark.slow
+def test_a_demo_of_bounded_updates_is_played_and_verified_and_calls_nothing_a_proof_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEDPROOF_CACHE", str(tmp_path / "keys"))
+    run, said = tmp_path / "run", "bounded update (no proof of training), L2 norm at most 0.01"
+    command = ["demo", "--statement", "bounded", "--norm", "0.01", "--model", "mlp:3", "--data", "wine", "--positive"]
+    done = CliRunner().invoke(cli, [*command, "class_1", "--participants", "2", "--rounds", "1", "--run", str(run)])
+    assert done.exit_code == 0, done.output
+    assert f"  proven     {said}" in done.output
+    assert "an L2 norm of" in done.stderr  # each participant is told that the bound is felt
+    verified = CliRunner().invoke(cli, ["verify", str(run)])
+    assert verified.exit_code == 0, verified.output
+    assert verified.output.splitlines()[-1].endswith(f"Each update came with a {said}.")
+    assert "the final model scores accuracy" in verified.output
+    report = json.loads((run / "report.json").read_text())
+    assert (report["statement"]["name"], report["statement"]["text"]) == ("bounded update", said)
+    assert set(report["proofs"]) == {"eligibility", "listing", "bounded", "aggregation"}
+    blobs = [path.read_bytes() for path in (run / "public" / "blobs").iterdir()]
+    described = [blob.decode() for blob in blobs if blob.startswith(b'{"name":') and b'"statement":' in blob]
+    assert len(described) == 1
+    told = [done.output, done.stderr, verified.output, verified.stderr, *strings(report), *described]
+    for line in [line for text in told for line in text.splitlines()]:
+        assert line.count("proof of training") == line.count("no proof of training"), line
+        assert "training proof" not in line
+        assert "proven training" not in line

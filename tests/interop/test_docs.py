@@ -29,7 +29,7 @@ def run(examples: list[str]) -> None:
 
 def test_the_examples_of_the_page_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
     run([example for example in EXAMPLES if example != PROVEN])
 
 

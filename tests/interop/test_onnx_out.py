@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,6 +18,7 @@ from fedproof.errors import InputError
 from fedproof.interop import Origin, ServedModel, Standardisation, check_onnx, read_onnx, write_onnx
 from fedproof.learning.architecture import CROSS_ENTROPY, LOG, SQUARED
 from fedproof.learning.baseline import Float
+from fedproof.learning.clipping import BoundedPlan
 from fedproof.learning.predicting import Predictor
 from tests.learning.scenes import KINDS, make_trace
 
@@ -127,6 +129,13 @@ def test_features_that_float32_cannot_hold_ask_for_float64() -> None:
         write_onnx(far)
     features = np.random.default_rng(1).normal(inputs.centre, inputs.scale, (50, 4))
     assert check_onnx(write_onnx(far, double=True), far, features).real <= 1e-9
+
+
+def test_a_bounded_task_makes_no_file_that_could_say_proven() -> None:
+    served, _ = scene(next(iter(KINDS)))
+    plan: Any = BoundedPlan.choose(served.plan.rows, served.plan.columns, served.plan.model, 1.0)
+    with pytest.raises(InputError, match="only a plan of training is exported; that of bounded updates proves no"):
+        ServedModel(plan, served.weights, origin=Origin("proven", "7", bytes(64)))
 
 
 def test_parts_that_do_not_belong_together_are_refused() -> None:

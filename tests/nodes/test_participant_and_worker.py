@@ -168,7 +168,7 @@ def test_nothing_is_computed_before_the_mask_is_saved(arena: Arena, monkeypatch:
         raise StateError("no room")
 
     monkeypatch.setattr(StateFile, "put", full)
-    monkeypatch.setattr("fedproof.nodes.participant.exact.train", crash)
+    monkeypatch.setattr("fedproof.nodes.updating.exact.train", crash)
     with pytest.raises(StateError, match="no room"):
         game.train(0)
     monkeypatch.undo()

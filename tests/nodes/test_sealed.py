@@ -43,8 +43,8 @@ def store(desk: Desk) -> BlobStore:
 def inspection(desk: Desk, store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> Inspection:
     monkeypatch.setattr("fedproof.nodes.worker.update_pre", lambda *_: bytes(32))
     market = SimpleNamespace(chain=SimpleNamespace(chain_id=1))
-    keys = {"training": SimpleNamespace(verifying=SimpleNamespace(circuit_id=b""))}
-    deployment: Any = SimpleNamespace(store=store, update_size=SIZE, market=market, keys=keys)
+    keys = SimpleNamespace(verifying=SimpleNamespace(circuit_id=b""))
+    deployment: Any = SimpleNamespace(store=store, update_size=SIZE, market=market, update_keys=keys)
     federation: Any = SimpleNamespace(chain=SimpleNamespace(block_number=lambda: 100))
     account: Any = SimpleNamespace(address=WORKERS[0].address)
     role: Any = desk.worker(Paper(stake=Stake.BONDED))

@@ -25,7 +25,9 @@ from fedproof.app.audit_run import (
 from fedproof.app.audit_task import TaskAuditor
 from fedproof.app.telling import Teller
 from fedproof.errors import AuditError, FedproofError, InputError
+from fedproof.learning.clipping import BoundedPlan
 from fedproof.learning.model import TaskDescription
+from fedproof.learning.plans import proves, statement_text
 from fedproof.ledger import Chain
 from fedproof.ledger.federation import Stage
 from fedproof.ledger.view import View
@@ -88,17 +90,18 @@ def _audit(living: Chain, manifest: Manifest, store: BlobStore, audit: Audit) ->
     keys = {
         "eligibility": market.verifying_key(capacity.eligibility_key),
         "listing": market.verifying_key(capacity.listing_key),
-        "training": market.verifying_key(task.params.training_key),
+        description.plan.key_name: market.verifying_key(task.params.training_key),
         "aggregation": market.verifying_key(task.params.aggregation_key),
     }
     audit.passed(check_keys(description.plan, srs, keys))
+    audit.plan = description.plan
     if any(key.development for key in keys.values()):
         audit.note("the keys were made by one dealer, for development; who kept its randomness could forge")
     else:
         audit.note("that many made the keys, and not one dealer, is for their ceremony's transcript to show")
 
     auditor = TaskAuditor(market, federation, store, srs, description, task, keys)
-    audit.passed(auditor.check_terms())
+    audit.passed(f"{auditor.check_terms()}; each update is asked for a {statement_text(description.plan)}")
     enrolments = federation.enrolments(task.task_id)
     grants = GrantAuditor(market, keys["eligibility"])
     audit.passed(grants.line)
@@ -119,6 +122,13 @@ def _audit(living: Chain, manifest: Manifest, store: BlobStore, audit: Audit) ->
         audit.note(line)
     for line in check_payments(market, federation, task, enrolments):
         audit.passed(line)
-    audit.passed(auditor.score(rounds.models[-1][1]))
+    scored = auditor.score(rounds.models[-1][1])
     audit.passed(check_blobs(store))
-    audit.note("a proven update is not an honest dataset: invented rows inside the ranges pass")
+    if scored is not None:
+        audit.passed(scored)
+    else:
+        audit.note("the final model is outside the family: only its users can score what the chain committed to")
+    if isinstance(description.plan, BoundedPlan):
+        audit.note(f"this run shows that {proves(description.plan)}; row counts weigh updates and have no part in them")
+    else:
+        audit.note("a proven update is not an honest dataset: invented rows inside the ranges pass")

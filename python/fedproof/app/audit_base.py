@@ -10,16 +10,22 @@ from web3.contract import Contract
 
 from fedproof.app.telling import Teller
 from fedproof.errors import AuditError
+from fedproof.learning.plans import Plan, statement_text
 from fedproof.ledger import Chain
 
 
 @dataclass
 class Audit:
-    """What was checked, one line each, in order; and what no check can show."""
+    """What was checked, one line each, in order; and what no check can show.
+
+    Attributes:
+        plan: of the task, once its keys are shown to be of it. It names the statement.
+    """
 
     teller: Teller
     checks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    plan: Plan | None = None
 
     def passed(self, line: str) -> None:
         """Note a check that held."""
@@ -30,9 +36,14 @@ class Audit:
         """Note a limit of what was checked."""
         self.notes.append(line)
 
+    @property
+    def statement(self) -> str:
+        """What was proven of each update, in words."""
+        return "" if self.plan is None else statement_text(self.plan)
+
     def to_json(self) -> dict[str, Any]:
         """The report's `audit`."""
-        return {"ok": True, "checks": self.checks, "notes": self.notes}
+        return {"ok": True, "statement": self.statement, "checks": self.checks, "notes": self.notes}
 
 
 def require(condition: bool, what: str) -> None:

@@ -6,21 +6,21 @@ from collections.abc import Mapping
 
 from fedproof import _core
 from fedproof.app.audit_base import require
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.nodes.params import powers_size
+from fedproof.nodes.updating import update_statement
 from fedproof.proving.circuit import Circuit, compile_statement
 from fedproof.proving.keys import VerifyingKey
 from fedproof.statements.aggregation import AggregationStatement
 from fedproof.statements.eligibility import EligibilityStatement
 from fedproof.statements.layout import DatasetLayout
 from fedproof.statements.listing import ListingStatement
-from fedproof.statements.models.statement import ModelStatement
 
 _X_BYTES = 64  # of a G2 point: two points with one x are equal or opposite
 _INFINITY = bytes(64)
 
 
-def check_powers(plan: TrainingPlan, srs: _core.Srs) -> str:
+def check_powers(plan: Plan, srs: _core.Srs) -> str:
     """Enough powers for a plan, not those of 1 or -1; the core has checked each one against the next."""
     needed = powers_size(plan)
     require(
@@ -30,7 +30,7 @@ def check_powers(plan: TrainingPlan, srs: _core.Srs) -> str:
 
 
 def check_keys(
-    plan: TrainingPlan, srs: _core.Srs, keys: dict[str, VerifyingKey], circuits: Mapping[str, Circuit] | None = None
+    plan: Plan, srs: _core.Srs, keys: dict[str, VerifyingKey], circuits: Mapping[str, Circuit] | None = None
 ) -> str:
     """Every key is of the circuit that this package compiles, linked to the published powers, and shares no secret.
 
@@ -41,7 +41,7 @@ def check_keys(
     circuits = circuits or {
         "eligibility": compile_statement(EligibilityStatement()),
         "listing": compile_statement(ListingStatement.of(plan)),
-        "training": compile_statement(ModelStatement(plan)),
+        plan.key_name: compile_statement(update_statement(plan)),
         "aggregation": compile_statement(AggregationStatement.of(plan)),
     }
     for name, key in keys.items():
@@ -53,7 +53,8 @@ def check_keys(
         require(key.num_public == circuits[name].r1cs.num_public, f"the {name} key takes other public inputs")
         require(key.alpha != _INFINITY, f"alpha of the {name} key is zero: proofs could be forged")
         require(_INFINITY not in key.ic, f"a public input of the {name} key is free")
-    require(keys["training"].tau_d == srs.g2_power(layout.masks), "the training key has another [tau^d]_2")
+    name = plan.key_name
+    require(keys[name].tau_d == srs.g2_power(layout.masks), f"the {name} key has another [tau^d]_2")
     _check_distinct(keys)
     return (
         f"{len(keys)} verifying keys are of the circuits that this package compiles; none shares a secret or its sign"

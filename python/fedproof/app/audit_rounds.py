@@ -14,6 +14,7 @@ from fedproof.app.audit_committee import check_removal
 from fedproof.app.audit_task import TaskAuditor
 from fedproof.app.taskmodel import model_names
 from fedproof.errors import AuditError, FedproofError, ProofError
+from fedproof.learning.clipping import STATEMENT, BoundedPlan
 from fedproof.learning.model import GlobalModel
 from fedproof.ledger.events import Event
 from fedproof.ledger.federation import Aggregate, Enrolment, SettledRound, TaskInfo, Update
@@ -75,10 +76,15 @@ class RoundAuditor:
         )
         return [
             *lines,
-            f"round {number}: {len(accepted)} training proofs hold, each from challenges computed anew",
+            f"round {number}: {len(accepted)} {self._proofs()} hold, each from challenges computed anew",
             f"round {number}: {shares} sealed shares are stored whole, of the right degree",
             self._check_end(task, settled, accepted),
         ]
+
+    def _proofs(self) -> str:
+        """What the proofs of updates are called."""
+        bounded = isinstance(self.auditor.description.plan, BoundedPlan)
+        return f"proofs of a {STATEMENT}" if bounded else "training proofs"
 
     def notes(self) -> list[str]:
         """Who opened its masked dataset more often than its masks hide; and what workers alone could see."""
@@ -126,7 +132,7 @@ class RoundAuditor:
         return accepted, rejected, removed
 
     def _check_proof(self, task: TaskInfo, number: int, update: Update) -> None:
-        vk = self.auditor.keys["training"]
+        vk = self.auditor.update_key
         chain_id = self.auditor.market.chain.chain_id
         pre = update_pre(self.federation, chain_id, vk.circuit_id, task, number, update)
         challenges = training_challenges(pre, update.attachments)

@@ -11,6 +11,7 @@ from fedproof.app.audit_market import GrantAuditor
 from fedproof.data import Schema, Table
 from fedproof.data.public import decode_table
 from fedproof.errors import SealingError
+from fedproof.learning.architecture import Model
 from fedproof.learning.model import GlobalModel, TaskDescription, model_bytes
 from fedproof.learning.scoring import score
 from fedproof.ledger.federation import Enrolment, Federation, TaskInfo
@@ -49,6 +50,11 @@ class TaskAuditor:
         self.schema = Schema.decode(store.get(description.schema))
         self.test: Table = decode_table(store.get(description.test))
 
+    @property
+    def update_key(self) -> VerifyingKey:
+        """Of the statement that updates are proven with."""
+        return self.keys[self.description.plan.key_name]
+
     def model(self, content_id: str, commitment: bytes, what: str) -> GlobalModel:
         """A model that was published, as the task's model and of the commitment on chain."""
         plan = self.description.plan
@@ -70,13 +76,13 @@ class TaskAuditor:
         )
         chain = self.market.chain
         for name, address, digest, circuit in (
-            ("training", params.training_key, params.training_key_hash, task.training_circuit),
+            (self.description.plan.key_name, params.training_key, params.training_key_hash, task.training_circuit),
             ("aggregation", params.aggregation_key, params.aggregation_key_hash, task.aggregation_circuit),
         ):
             require(_core.keccak256(chain.code_at(address)) == digest, f"{where}: its terms name another {name} key")
             require(self.keys[name].circuit_id == circuit, f"{where}: it was opened for another {name} circuit")
         plan = self.description.plan
-        require(params.spec_digest == plan.digest(), f"{where}: the chain fixed another training plan than described")
+        require(params.spec_digest == plan.digest(), f"{where}: the chain fixed another {plan.title} than described")
         require(params.mask_count == plan.mask_count, f"{where}: its description names another number of masks")
         require(params.min_updates >= 2, f"{where}: a sum of one update would show it")
         require(
@@ -85,7 +91,7 @@ class TaskAuditor:
         )
         require(
             self.schema.label_kind == LabelKind.of(plan.model),
-            f"{where}: its schema has labels of kind {self.schema.label_kind}, which its model is not trained on",
+            f"{where}: its schema has labels of kind {self.schema.label_kind}, which are not those of its model",
         )
         test = self.test
         named = (self.schema.features, self.schema.classes, self.schema.target.name if self.schema.target else "")
@@ -121,7 +127,7 @@ class TaskAuditor:
         mask = number_words(plain(call["mask"]))
         difference = _core.g1_add(enrolment.masked_dataset, _core.g1_neg(listed.commitment))
         require(difference != bytes(64), f"{where}: it has no masks")
-        tau_d = self.keys["training"].tau_d
+        tau_d = self.update_key.tau_d
         require(
             tau_d is not None and _core.ec_pairing(difference + _core.g2_generator() + _core.g1_neg(mask) + tau_d),
             f"{where}: the masked dataset is not the listed one plus masks",
@@ -132,8 +138,10 @@ class TaskAuditor:
         )
         return f"dataset {enrolment.dataset_id}: enrolled by its grantee, masked and otherwise unchanged"
 
-    def score(self, final: GlobalModel) -> str:
-        """The scores of the final model on the public test part."""
+    def score(self, final: GlobalModel) -> str | None:
+        """The scores of the final model on the public test part; None for one outside the family."""
+        if not isinstance(final.model, Model):
+            return None
         features: Float = self.schema.standardise(self.test.features)
         labels = self.schema.standardise_labels(self.test.labels)
         found = score(final.model, final.real(), features, labels).brief()

@@ -14,14 +14,17 @@ from fedproof.app.keyring import Keyring, default_cache
 from fedproof.app.report import Costs, RoundFigures, build_report
 from fedproof.app.startmodel import Start, first_model
 from fedproof.app.telling import Stopwatch, Teller
-from fedproof.app.training import Training, foreseen, model_text
+from fedproof.app.training import TRAINED, Training, foreseen, model_text
 from fedproof.app.world import World, build, create_folder, write_json
 from fedproof.data import Parts, Schema, Table, capacity_rows, load, split
 from fedproof.data.public import encode_table
 from fedproof.errors import InputError, LedgerError, ProofError
+from fedproof.learning.architecture import Model
 from fedproof.learning.baseline import Float
+from fedproof.learning.clipping import BoundedPlan
+from fedproof.learning.local import Trainer
 from fedproof.learning.model import GlobalModel, TaskDescription
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan, statement_text
 from fedproof.learning.scoring import float_fedavg, score
 from fedproof.ledger import Account
 from fedproof.ledger.federation import TaskInfo
@@ -59,6 +62,8 @@ class DemoOptions:
     seed: int = 1
     model: str = "logistic"
     epochs: int = 1
+    statement: str = TRAINED
+    norm: float | None = None
     data: str | None = None
     label: str | None = None
     positive: str | None = None
@@ -77,11 +82,12 @@ class DemoOptions:
                 f"--threshold {self.threshold} needs at least {2 * self.threshold + 1} workers; "
                 f"give --workers {2 * self.threshold + 1} or a lower threshold"
             )
+        self.training.check_trainable()
 
     @property
     def training(self) -> Training:
         """What is trained; InputError where there is no such model."""
-        return Training.parse(self.model, self.epochs)
+        return Training.parse(self.model, self.epochs, self.statement, self.norm)
 
     def load(self) -> Table:
         """The records, by default a set that fits the model."""
@@ -125,7 +131,7 @@ def play_plan(
     name: str,
     parts: Parts,
     schema: Schema,
-    plan: TrainingPlan,
+    plan: Plan,
     start: GlobalModel,
     teller: Teller,
 ) -> tuple[dict[str, Any], tuple[GlobalModel, ...]]:
@@ -136,7 +142,7 @@ def play_plan(
         f"{name}: {parts.test.rows + sum(p.rows for p in parts.parts)} rows, {len(schema.features)} features; "
         f"{parts.test.rows} public for testing, private parts of {', '.join(str(p.rows) for p in parts.parts)} rows"
     )
-    for line in foreseen(plan, schema, parts.test, options.seed, start.layers):
+    for line in foreseen(plan, schema, parts.test, start):
         teller.step(line)
     keyring = Keyring(default_cache() if options.cache else None, teller.doing)
     try:
@@ -188,6 +194,8 @@ def _play(
     audit = audit_run(options.folder, teller, options.rpc)
     private = [(schema.standardise(part.features), schema.standardise_labels(part.labels)) for part in parts.parts]
     plan = world.deployment.plan
+    family = plan.model
+    assert isinstance(family, Model)  # `check_trainable` refuses others
     report = build_report(
         seed=options.seed,
         table=name,
@@ -198,7 +206,7 @@ def _play(
         threshold=options.threshold,
         rounds=rounds,
         plan=plan,
-        baseline=float_fedavg(plan.model, private, start.real(), options.rounds, plan.epochs),
+        baseline=float_fedavg(family, private, start.real(), options.rounds, plan.epochs),
         test=test,
         figures=world.figures,
         costs=costs,
@@ -209,8 +217,20 @@ def _play(
     return report, tuple(played.model for played in rounds)
 
 
-def enter_market(world: World, number: int, part: Table, schema: Schema, costs: Costs, teller: Teller) -> Seat:
-    """List one hospital's part, prove one participant's eligibility, deliver the key and open the records."""
+def enter_market(
+    world: World,
+    number: int,
+    part: Table,
+    schema: Schema,
+    costs: Costs,
+    teller: Teller,
+    trainer: Trainer | None = None,
+) -> Seat:
+    """List one hospital's part, prove one participant's eligibility, deliver the key and open the records.
+
+    Args:
+        trainer: of the participant, as `Participant` takes it.
+    """
     chain, d = world.chain, world.deployment
     teller.doing(f"hospital {number}: listing proof")
     provider = Provider(
@@ -251,7 +271,8 @@ def enter_market(world: World, number: int, part: Table, schema: Schema, costs: 
         f"participant {number}: Tier {TIER_TRAINING} granted without showing a balance, proof {prove:.2f} s; "
         f"{opened.rows} sealed records opened and checked"
     )
-    return Seat(provider, holder, Participant(d, world.federation, account, holder.state, opened), opened.rows)
+    participant = Participant(d, world.federation, account, holder.state, opened, trainer=trainer)
+    return Seat(provider, holder, participant, opened.rows)
 
 
 def _fund(world: World, account: Account, amount: int) -> None:
@@ -281,7 +302,7 @@ def open_task(
     )
     task = world.federation.open_task(
         world.operator,
-        training_key=d.keys["training"].verifying,
+        training_key=d.update_keys.verifying,
         aggregation_key=d.keys["aggregation"].verifying,
         spec_digest=d.plan.digest(),
         description=bytes.fromhex(d.store.put(description.encode())),
@@ -300,10 +321,16 @@ def open_task(
         enrol_bond=BOND,
     )
     teller.step(
-        f"task {task.task_id}: {model_text(d.plan)}, SGD, rate 0.01, batch 32, {options.rounds} rounds; "
+        f"task {task.task_id}: {model_text(d.plan)}{_how(d.plan)}, {options.rounds} rounds; "
         f"{options.workers} workers, any {options.threshold} of them learn nothing"
     )
+    teller.step(f"task {task.task_id} asks each update for a {statement_text(d.plan)}")
     return task, model
+
+
+def _how(plan: Plan) -> str:
+    """How a task is trained, where that is shown."""
+    return "" if isinstance(plan, BoundedPlan) else ", SGD, rate 0.01, batch 32"
 
 
 def play_round(
@@ -331,10 +358,10 @@ def play_round(
         for line in sent.advice:
             out.advice.append(f"{seat.participant.account.name}: {line}")
             teller.step(f"round {number}: {out.advice[-1]}")
-        costs.add("training", sent.seconds["prove"], sent.receipt.gas_used, LINKED_PROOF_BYTES)
+        costs.add(world.deployment.plan.key_name, sent.seconds["prove"], sent.receipt.gas_used, LINKED_PROOF_BYTES)
     updates = federation.updates(task.task_id, number)
     for update in updates:
-        with costs.verifying("training"):
+        with costs.verifying(world.deployment.plan.key_name):
             workers[0].check_update(task, number, update)
 
     with watch.timing("aggregate"):
@@ -358,7 +385,9 @@ def play_round(
     costs.add("aggregation", prove, settled.gas_used, LINKED_PROOF_BYTES)
 
     out.model = result.model
-    out.scores = score(result.model.model, result.model.real(), *test)
+    family = result.model.model
+    assert isinstance(family, Model)
+    out.scores = score(family, result.model.real(), *test)
     out.updates_accepted = len(updates)
     out.seconds = watch.seconds
     out.gas_finalize, out.tx_finalize = settled.gas_used, settled.tx_hash

@@ -19,13 +19,12 @@ from fedproof.app.audit_run import CONTRACTS
 from fedproof.app.strict import Field, read_json
 from fedproof.errors import FedproofError, InputError
 from fedproof.learning.canonical import canonical
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan, decode_plan
 from fedproof.ledger.market_types import Addresses
 from fedproof.storage.content import check_content_id
 
 VERSION: Final = 2
 """Version 1 knew logistic regression alone; its keys are of circuits that this build does not have."""
-STATEMENTS: Final = ("spend", "eligibility", "listing", "training", "aggregation")
 LIMIT: Final = 1 << 16
 STORES: Final = ("", "s3", "s3a", "ipfs", "gs", "az", "abfs", "memory")
 """Where a stranger's document may send a node; other drivers would run with its user's credentials."""
@@ -48,8 +47,8 @@ class DeploymentFile:
     Attributes:
         contracts: by artifact name, the address and the hash of the transaction that made it.
         store: URL or folder of the blobs, without credentials.
-        class_id: of the capacity class. plan: its shape, and what its tasks train and how.
-        powers: the powers of tau. keys: the proving key of each statement.
+        class_id: of the capacity class. plan: its shape, the model of its tasks, and the statement that they ask for.
+        powers: the powers of tau. keys: the proving key of each of `statements_of(plan)`.
         path: the file, where it was read from one.
     """
 
@@ -57,7 +56,7 @@ class DeploymentFile:
     contracts: dict[str, tuple[str, str]]
     store: str
     class_id: int
-    plan: TrainingPlan
+    plan: Plan
     powers: BlobRef
     keys: dict[str, BlobRef]
     path: Path | None = field(default=None, compare=False)
@@ -120,7 +119,7 @@ class DeploymentFile:
             raise InputError(f"{given.path}: two contracts have one address")
         shape = top.table("plan")
         try:
-            plan = TrainingPlan.decode(canonical(shape.values))
+            plan = decode_plan(canonical(shape.values))
         except FedproofError as error:
             raise InputError(f"{shape.path}: {error}") from None
         powers = _ref(top.table("powers"), False)
@@ -132,7 +131,7 @@ class DeploymentFile:
             class_id=top.integer("class_id", 1, (1 << 32) - 1),
             plan=plan,
             powers=powers,
-            keys={name: _ref(keys.table(name), True) for name in STATEMENTS},
+            keys={name: _ref(keys.table(name), True) for name in statements_of(plan)},
         )
         keys.done()
         top.done()
@@ -153,6 +152,11 @@ class DeploymentFile:
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
         return replace(cls.decode(data, str(path)), path=path)
+
+
+def statements_of(plan: Plan) -> tuple[str, ...]:
+    """The statements of a deployment, by the names that their keys have."""
+    return ("spend", "eligibility", "listing", plan.key_name, "aggregation")
 
 
 def may_be_named(address: str, *more: str) -> bool:

@@ -17,10 +17,10 @@ from fedproof.app.deployment import DeploymentFile
 from fedproof.app.joining import publish
 from fedproof.app.keyring import Keyring
 from fedproof.app.taskfile import rows_from_file, schema_from_file
-from fedproof.app.training import Training
+from fedproof.app.training import TRAINED, Training
 from fedproof.app.world import key_requests
 from fedproof.errors import InputError
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.ledger import Account
 from fedproof.ledger.federation import Federation
 from fedproof.ledger.marketplace import Marketplace
@@ -41,21 +41,24 @@ def plan_of(
     *,
     model: str,
     epochs: int,
+    statement: str = TRAINED,
+    norm: float | None = None,
     labels: str | None = None,
     schema: Path | None = None,
     public: Path | None = None,
     label: str | None = None,
-) -> TrainingPlan:
+) -> Plan:
     """The plan of a federation's tasks, from what `market init --tasks` was given.
 
     Args:
+        statement, norm: what is proven of updates, and the bound of a bounded one.
         schema, public, label: the datasets' schema and public rows, to which the scales are fitted; without them
             features are taken to be standardised.
 
     Raises:
         InputError: no such model, or files that do not belong to it.
     """
-    training = Training.parse(model, epochs)
+    training = Training.parse(model, epochs, statement, norm)
     if schema is None or public is None:
         if schema is not None or public is not None or label is not None:
             raise InputError("--schema, --public and --label belong together: give all of them, or none")
@@ -70,12 +73,12 @@ def plan_of(
 class TaskKeys:
     """Powers of tau and all keys of a deployment for one capacity class."""
 
-    plan: TrainingPlan
+    plan: Plan
     srs: _core.Srs
     keys: Mapping[str, Keys]
 
 
-def make_task_keys(keyring: Keyring, plan: TrainingPlan) -> TaskKeys:
+def make_task_keys(keyring: Keyring, plan: Plan) -> TaskKeys:
     """Make them, and keep them where the commands of a home look for theirs.
 
     Args:

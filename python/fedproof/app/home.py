@@ -25,7 +25,7 @@ from fedproof.app.keyring import KeyRequest, Keyring
 from fedproof.app.telling import Teller
 from fedproof.app.world import write_json
 from fedproof.errors import InputError, KeyFileError, LedgerError, StateError
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.ledger import Account, Chain
 from fedproof.ledger.accounts import read_key
 from fedproof.ledger.market_types import Addresses, CapacityClass
@@ -73,12 +73,12 @@ class Home:
         teller: Teller,
         rpc: str | None = None,
         store: str | None = None,
-        tasks: TrainingPlan | None = None,
+        tasks: Plan | None = None,
     ) -> None:
         """Deploy a marketplace on an embedded chain or a development node, and write the home.
 
         Args:
-            tasks: deploy a federation, too, whose tasks train by this plan on datasets of its class, and write
+            tasks: deploy a federation, too, whose tasks are of this plan, on datasets of its class, and write
                 `deployment.json`, from which nodes join it.
 
         Raises:

@@ -8,16 +8,16 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from fedproof import __version__, _core
 from fedproof.app.audit_keys import check_keys, check_powers
 from fedproof.app.audit_run import CONTRACTS, check_belonging, check_code
-from fedproof.app.deployment import STATEMENTS, BlobRef, DeploymentFile
+from fedproof.app.deployment import BlobRef, DeploymentFile, statements_of
 from fedproof.app.keyfile import encode_key_file, read_key_file
 from fedproof.app.world import key_requests
 from fedproof.errors import AuditError, InputError, KeyFileError, LedgerError, StateError, StorageError
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.ledger import Chain
 from fedproof.ledger.federation import Federation
 from fedproof.ledger.market_types import CapacityClass
@@ -28,7 +28,6 @@ from fedproof.proving.keys import Keys, VerifyingKey, with_proving_key
 from fedproof.storage import BlobStore
 
 T = TypeVar("T")
-TASK_STATEMENTS: Final = ("training", "aggregation")
 
 
 def publish(
@@ -151,14 +150,16 @@ def join(
     store = store or BlobStore.open(document.store)
     blobs = _Cache(BlobStore.open(cache), store, notice)
     srs = load_powers(document, cache, store, notice)
-    keys = LazyKeys(_Loader(document, market, srs, blobs).load)
+    keys = LazyKeys(_Loader(document, market, srs, blobs).load, statements_of(document.plan))
     deployment = Deployment(market, store, srs, document.plan, document.class_id, keys)
     mark = checked_mark(document, cache)
     if not mark.exists():
         notice("compiling circuits and checking all keys")
         loader = _Loader(document, market, srs, blobs)
         loader.check_circuits()  # what takes long comes last
-        verifying = {name: loader.load(name).verifying for name in STATEMENTS}  # each compared with the chain's
+        verifying = {
+            name: loader.load(name).verifying for name in statements_of(document.plan)
+        }  # each compared with the chain's
         del verifying["spend"]
         _check_together(document.plan, srs, verifying)
         loader.check_points()
@@ -204,7 +205,7 @@ def load_task_keys(
     store: BlobStore,
     notice: Callable[[str], None] = lambda _: None,
 ) -> tuple[_core.Srs, dict[str, VerifyingKey]]:
-    """What opening a task takes: powers of tau, and the verifying keys of training and aggregation.
+    """What opening a task takes: powers of tau, and the verifying keys of updates and of aggregation.
 
     The keys of listing and eligibility are the chain's; so their proving keys are not fetched.
 
@@ -216,7 +217,7 @@ def load_task_keys(
     notice("compiling circuits")
     srs = load_powers(document, cache, store, notice)
     loader = _Loader(document, market, srs, _Cache(BlobStore.open(cache), store, notice))
-    made = {name: loader.load(name).verifying for name in TASK_STATEMENTS}
+    made = {name: loader.load(name).verifying for name in (document.plan.key_name, "aggregation")}
     on_chain = {
         "listing": market.verifying_key(found.listing_key),
         "eligibility": market.verifying_key(found.eligibility_key),
@@ -235,22 +236,23 @@ def _class_of(document: DeploymentFile, market: Marketplace) -> CapacityClass:
 class LazyKeys(Mapping[str, Keys]):
     """The keys of a deployment, each loaded when it is asked for."""
 
-    def __init__(self, load: Callable[[str], Keys]) -> None:
+    def __init__(self, load: Callable[[str], Keys], names: tuple[str, ...]) -> None:
         self._load = load
+        self._names = names
         self._loaded: dict[str, Keys] = {}
 
     def __getitem__(self, name: str) -> Keys:
-        if name not in STATEMENTS:
+        if name not in self._names:
             raise KeyError(name)
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(STATEMENTS)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(STATEMENTS)
+        return len(self._names)
 
 
 class _Loader:
@@ -262,11 +264,11 @@ class _Loader:
         self._srs = srs
         self._blobs = blobs
         self._requests = key_requests(document.plan)
-        self._unchecked = set(STATEMENTS)
+        self._unchecked = set(self._requests)
 
     def check_circuits(self) -> None:
         """The document says that its keys are of this build's circuits."""
-        for name in STATEMENTS:
+        for name in self._requests:
             self._circuit(name)
 
     def check_points(self) -> None:
@@ -299,7 +301,7 @@ class _Loader:
         return keys
 
     def _address(self, name: str) -> str | None:
-        """Keys of training and aggregation are the task's: who enrols in one compares them with it."""
+        """Keys of updates and of aggregation are the task's: who enrols in one compares them with it."""
         if name == "spend":
             found: str = self._market.chain.call(self._market.vault.contract.functions.spendKey())
             return found
@@ -309,7 +311,7 @@ class _Loader:
         return shape.listing_key if name == "listing" else shape.eligibility_key
 
 
-def _check_together(plan: TrainingPlan, srs: _core.Srs, verifying: dict[str, VerifyingKey]) -> None:
+def _check_together(plan: Plan, srs: _core.Srs, verifying: dict[str, VerifyingKey]) -> None:
     """What the auditor checks of all keys."""
     try:
         check_powers(plan, srs)

@@ -23,7 +23,7 @@ from fedproof.app.network import DEPLOYMENT, LIGHT_WORK, Network, NodeEntry, Tas
 from fedproof.app.network_config import TASKS, write_config
 from fedproof.app.secret import Secret
 from fedproof.app.telling import Teller
-from fedproof.app.training import Training, foreseen
+from fedproof.app.training import TRAINED, Training, foreseen
 from fedproof.app.world import World, build
 from fedproof.data import Parts, Schema, Table, capacity_rows, load, split
 from fedproof.data.public import encode_table
@@ -55,6 +55,8 @@ class NetworkOptions:
     seed: int = 1
     model: str = "logistic"
     epochs: int = 1
+    statement: str = TRAINED
+    norm: float | None = None
     data: str | None = None
     label: str | None = None
     positive: str | None = None
@@ -70,7 +72,7 @@ class NetworkOptions:
     @property
     def training(self) -> Training:
         """What is trained; InputError where there is no such model."""
-        return Training.parse(self.model, self.epochs)
+        return Training.parse(self.model, self.epochs, self.statement, self.norm)
 
     def check(self) -> None:
         """Refuse what no task can be.
@@ -78,7 +80,7 @@ class NetworkOptions:
         Raises:
             InputError: one line saying what to change.
         """
-        _ = self.training
+        self.training.check_trainable()
         least = 2 * self.threshold + 1
         if self.workers < least:
             raise InputError(
@@ -107,7 +109,7 @@ def prepare(options: NetworkOptions, teller: Teller) -> Network:
     schema = Schema.from_public(parts.test, rows)
     plan = training.plan(schema, parts.test, rows, max(9, options.rounds + 5))
     teller.step(f"{table.name}: {table.rows} rows in {options.participants} private parts and a public one")
-    for line in foreseen(plan, schema, parts.test, options.seed):
+    for line in foreseen(plan, schema, parts.test, GlobalModel.start(plan, options.seed)):
         teller.step(line)
     port, *ports = free_ports(2 + options.participants + options.workers)
     port = options.port or port
@@ -226,7 +228,7 @@ class _Builder:
         blobs = [d.store.put(each) for each in (schema.encode(), encode_table(test), d.srs.to_bytes())]
         training, aggregation = (
             world.chain.deploy_data(d.keys[name].verifying.encode(), world.operator)
-            for name in ("training", "aggregation")
+            for name in (d.plan.key_name, "aggregation")
         )
         return TaskPlan(
             training_key=training,

@@ -12,11 +12,17 @@ from fedproof.app.deployment import DeploymentFile
 from fedproof.app.network import DEPLOYMENT, Network, node_folder
 from fedproof.app.telling import Teller
 from fedproof.errors import LedgerError, StateError
+from fedproof.learning.plans import Plan, statement_text
 from fedproof.ledger import Account, Chain
 from fedproof.ledger.federation import Federation, Stage, TaskInfo
 
 _POLL_SECONDS: Final = 0.5
 _BLOCKS_EACH: Final = 20  # many participants share the processors of one machine
+
+
+def _plan(network: Network) -> Plan:
+    """Of all its tasks."""
+    return DeploymentFile.read(network.folder / DEPLOYMENT).plan
 
 
 def federation_of(network: Network, chain: Chain) -> Federation:
@@ -41,7 +47,7 @@ def ensure_task(network: Network, chain: Chain, sponsor: Account, teller: Teller
     if task is not None and task.stage != Stage.ENDED:
         teller.step(f"task {task.task_id} is there already: {task.stage.name.lower()}")
         return task
-    plan, count = network.task, federation.tasks()
+    plan, count, asked = network.task, federation.tasks(), _plan(network)
     if count >= len(plan.starts):
         raise StateError(f"this network has played its {len(plan.starts)} tasks: clean it and prepare another")
     description, model = list(plan.starts.items())[count]
@@ -51,7 +57,7 @@ def ensure_task(network: Network, chain: Chain, sponsor: Account, teller: Teller
         sponsor,
         training_key=plan.training_key,
         aggregation_key=plan.aggregation_key,
-        spec_digest=DeploymentFile.read(network.folder / DEPLOYMENT).plan.digest(),
+        spec_digest=asked.digest(),
         description=bytes.fromhex(description),
         model=bytes.fromhex(model),
         class_id=plan.class_id,
@@ -68,7 +74,10 @@ def ensure_task(network: Network, chain: Chain, sponsor: Account, teller: Teller
         enrol_bond=BOND,
         worker_bond=BOND,
     )
-    teller.step(f"task {task.task_id} is open: {plan.rounds} rounds, {len(workers)} workers")
+    teller.step(
+        f"task {task.task_id} is open: {plan.rounds} rounds, {len(workers)} workers; each update comes with a "
+        f"{statement_text(asked)}"
+    )
     return task
 
 
@@ -134,6 +143,7 @@ def describe(network: Network) -> dict[str, Any] | None:
         return None
     return {
         "task": task.task_id,
+        "statement": statement_text(_plan(network)),
         "stage": task.stage.name.lower(),
         "enrolled": task.enrolled,
         "round": task.round,

@@ -26,7 +26,10 @@ from fedproof.app.nodefile import read_config
 from fedproof.app.passphrase import read_passphrase
 from fedproof.app.presence import Presence, in_use, present
 from fedproof.app.running import JOURNAL, check_owner, open_store
+from fedproof.app.trainers import trainer_line
 from fedproof.errors import FedproofError, StateError, StorageError
+from fedproof.learning.clipping import BoundedPlan
+from fedproof.learning.plans import statement_text
 from fedproof.nodes.journal import Journal
 from fedproof.nodes.state import StateFile
 from fedproof.storage import BlobStore
@@ -116,9 +119,11 @@ def check_node(
     keys = up.look(
         "keys", lambda: _keys(config, ask, running), lambda found: f"they open; account {found.address}{held}"
     )
-    document = up.look(
-        "deployment", lambda: DeploymentFile.read(config.deployment), lambda found: f"of chain {found.chain_id}"
-    )
+    document = up.look("deployment", lambda: DeploymentFile.read(config.deployment), _say_deployment)
+    if document is not None and config.participant is not None:
+        named = config.participant.trainer
+        if named is not None or isinstance(document.plan, BoundedPlan):
+            up.say("trainer", lambda: trainer_line(document.plan, named))
     up.say("state", lambda: check_state(config, here, running, keys, document))
     if document is not None and not running:
         up.say("journal", lambda: check_journal(config, document))
@@ -199,6 +204,10 @@ def check_journal(config: NodeConfig, document: DeploymentFile) -> str:
         return "none yet: the chain is read from the beginning"
     with Journal(path, document.chain_id) as journal:
         return f"of this chain, read up to block {journal.cursor}"
+
+
+def _say_deployment(found: DeploymentFile) -> str:
+    return f"of chain {found.chain_id}, for tasks that ask each update for a {statement_text(found.plan)}"
 
 
 def check_disk(config: NodeConfig) -> str:

@@ -75,6 +75,7 @@ class ParticipantConfig:
         max_bond: base units of the token that it stakes in one task.
         workers: address and HPKE key of workers; all of a task must be among them.
         sponsors: addresses whose tasks it takes part in. min_threshold: the least t of a task.
+        trainer: `module:function` of its own training, where tasks ask for bounded updates; None: that of this package.
     """
 
     datasets: tuple[int, ...] | None
@@ -87,6 +88,7 @@ class ParticipantConfig:
     workers: frozenset[tuple[str, bytes]] | None
     sponsors: frozenset[str] | None
     min_threshold: int
+    trainer: str | None = None
 
 
 @dataclass(frozen=True)

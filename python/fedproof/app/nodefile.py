@@ -29,6 +29,7 @@ from fedproof.app.nodeconfig import (
 )
 from fedproof.app.strict import Field
 from fedproof.app.taskfile import read_workers
+from fedproof.app.trainers import FORM, NAME
 from fedproof.errors import InputError
 
 RPC_VARIABLE: Final = "FEDPROOF_RPC"
@@ -225,6 +226,7 @@ def _participant(table: Field, here: _Paths) -> ParticipantConfig:
         workers=_workers(table, here),
         sponsors=_addresses(table, "sponsors"),
         min_threshold=table.integer("min_threshold", 1, 31, 1),
+        trainer=table.text("trainer", NAME, wanted=FORM) if table.has("trainer") else None,
     )
     table.done()
     return found

@@ -62,6 +62,8 @@ min_threshold = 1                     # t at least: t + 1 workers that work toge
 # sponsors = ["0x..."]                # whose tasks it takes part in; without the line, anybody's
 # workers = ["w1.json", "w2.json"]    # workers that it trusts, each file from: fedproof keys show KEYS --json
                                       # without the line a sponsor may name any, itself included
+# trainer = "package.module:function"  # own training, where tasks ask for bounded updates and not for proofs of
+                                      # training; it runs inside this node with all its rights: install your own code
 """,
     "provider": """
 [provider]

@@ -15,7 +15,8 @@ from fedproof.data import Schema, Table
 from fedproof.data.naming import clean_name, quoted
 from fedproof.data.public import encode_table
 from fedproof.errors import InputError
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.model import GlobalModel
+from fedproof.learning.plans import Plan
 from fedproof.storage.content import content_id
 
 LEAST_UPDATES: Final = 2
@@ -34,7 +35,7 @@ class Opening:
         workers: the committee, in order. threshold: so many of them together learn nothing.
         reward: of each round. bond: of each participant and each complaint. worker_bond: of each worker.
         seed: of the start model; None draws one, which is remembered until the task is open.
-        start: a file that the task starts near; None starts it at a draw alone.
+        start: the start model itself, in place of a seed; or a file that the task starts near; None for a draw.
     """
 
     name: str
@@ -52,14 +53,14 @@ class Opening:
     freeze_blocks: int = 50
     settle_blocks: int = 300
     seed: int | None = None
-    start: Start | None = None
+    start: Start | GlobalModel | None = None
 
     @property
     def escrow(self) -> int:
         """What the sponsor pays in."""
         return self.rounds * self.reward
 
-    def check(self, plan: TrainingPlan) -> None:
+    def check(self, plan: Plan) -> None:
         """Refuse what the contract would refuse, or what would hide no update.
 
         Raises:
@@ -79,7 +80,9 @@ class Opening:
         _check_range("--settle-blocks", self.settle_blocks, 1, MOST_BLOCKS)
         if self.seed is not None:
             _check_range("--seed", self.seed, 0, (1 << 64) - 1)
-        if self.start is not None:
+            if isinstance(self.start, GlobalModel):
+                raise InputError("--seed draws a start model and --start brings one: give one of them")
+        if isinstance(self.start, Start):
             self.start.first(plan, self.schema, 0)  # it and not `check`, for the schema may change the weights
 
     def digest(self, network: Connection, sponsor: str) -> str:
@@ -93,7 +96,7 @@ class Opening:
             "test": content_id(encode_table(self.test)),
             "workers": [[worker.address, worker.hpke_public.hex()] for worker in self.workers],
             **{name: getattr(self, name) for name in _PLAIN},
-            **({} if self.start is None else {"start": self.start.digest}),
+            **({} if self.start is None else {"start": _start_digest(self.start)}),
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
@@ -122,3 +125,7 @@ def _check_committee(workers: int, threshold: int) -> None:
             f"--threshold {threshold} must be from 1 to {default_threshold(workers)} with {workers} workers: more than "
             "half of them must be needed"
         )
+
+
+def _start_digest(start: Start | GlobalModel) -> str:
+    return content_id(start.encode()) if isinstance(start, GlobalModel) else start.digest

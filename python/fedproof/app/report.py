@@ -18,15 +18,19 @@ import numpy as np
 from fedproof.app.training import model_text
 from fedproof.app.world import KeyFigures, write_json
 from fedproof.errors import InputError
+from fedproof.learning.architecture import Model
 from fedproof.learning.baseline import Float
+from fedproof.learning.clipping import BoundedPlan
 from fedproof.learning.model import GlobalModel
 from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan, proves, statement_text
 from fedproof.learning.scoring import Scores, Weights, score
 
 VERSION = 1
 #: Substrate ref_time per unit of gas: the Frontier template and Moonbeam
 WEIGHT_PER_GAS = {"frontier": 20_000, "moonbeam": 25_000}
 FIELD_FIGURE = 210_000
+UPDATE_PROOFS = (TrainingPlan.key_name, BoundedPlan.key_name)
 NAMES = {"accuracy": "accuracy", "log_loss": "log loss", "rmse": "error", "r2": "R2"}
 """Of the scores, for people; an error is in units of the target's scale."""
 
@@ -108,7 +112,7 @@ def build_report(
     workers: int,
     threshold: int,
     rounds: list[RoundFigures],
-    plan: TrainingPlan,
+    plan: Plan,
     baseline: list[Weights],
     test: tuple[Float, Float],
     figures: dict[str, KeyFigures],
@@ -119,17 +123,20 @@ def build_report(
     """Put the report together.
 
     Args:
-        plan: what was trained and how.
+        plan: what was trained and how, and the statement that was proven of each update.
         baseline: weights of the plain floating-point FedAvg after each round, a matrix for each layer.
         test: standardised features and labels of the public test part.
     """
     updates = sum(played.updates_accepted for played in rounds)
     gas_per_update = round(sum(played.gas_total for played in rounds) / updates)
     final, plain = (np.concatenate([m.reshape(-1) for m in w]) for w in (rounds[-1].model.real(), baseline[-1]))
-    floats = [score(plan.model, weights, *test).to_json() for weights in baseline]
+    model = plan.model
+    assert isinstance(model, Model)  # what a baseline exists for
+    floats = [score(model, weights, *test).to_json() for weights in baseline]
     return {
         "version": VERSION,
         "seed": seed,
+        "statement": {"name": plan.statement, "text": statement_text(plan), "proves": proves(plan)},
         "data": {"name": table, "rows": rows, "features": features},
         "model": {
             "name": model_text(plan),
@@ -182,6 +189,7 @@ def write_report(report: dict[str, Any], path: Path) -> None:
 def summary(report: dict[str, Any], folder: Path) -> str:
     """What happened and where to look, in a few lines."""
     last, plain = report["rounds"][-1], report["float_fedavg"]
+    update_proof = next(report["proofs"][name] for name in UPDATE_PROOFS if name in report["proofs"])
     n = report["participants"]
     field_gas = round((n + 1) / n * FIELD_FIGURE)
     return "\n".join(
@@ -189,7 +197,8 @@ def summary(report: dict[str, Any], folder: Path) -> str:
             "",
             f"{report['data']['name']}: {len(report['rounds'])} rounds, {n} participants, {report['workers']} workers",
             f"  model      {report['model']['name']}: {report['model']['parameters']:,} weights, "
-            f"{report['proofs']['training']['constraints']:,} constraints",
+            f"{update_proof['constraints']:,} constraints",
+            f"  proven     {report['statement']['text']}",
             *(
                 f"  {NAMES[name]:10} {last[name]:.4f}   (plain FedAvg: {values[-1]:.4f})"
                 for name, values in plain.items()

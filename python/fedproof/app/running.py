@@ -24,7 +24,9 @@ from fedproof.app.logs import Log, open_log
 from fedproof.app.nodeconfig import NodeConfig
 from fedproof.app.presence import announced, in_use, present
 from fedproof.app.secret import Secret
+from fedproof.app.trainers import trainer_of
 from fedproof.errors import FedproofError, InputError, StateError, StorageError
+from fedproof.learning.local import Trainer
 from fedproof.ledger import Chain
 from fedproof.ledger.federation import Federation
 from fedproof.ledger.http import UnreachableError
@@ -117,6 +119,7 @@ class Parts:
     acts: Acts
     slot: int
     depth: int
+    trainer: Trainer | None = None
 
 
 def run_node(config: NodeConfig, passphrase: Secret) -> None:
@@ -135,6 +138,7 @@ def run_node(config: NodeConfig, passphrase: Secret) -> None:
 
 def _run(config: NodeConfig, passphrase: Secret, log: Log, stop: threading.Event) -> None:
     document = DeploymentFile.read(config.deployment)
+    trainer = None if config.participant is None else trainer_of(document.plan, config.participant.trainer)
     keys = unlock(config.keystore, passphrase, config.name)
     account, vitals = keys.account.address, Vitals(config.role)
     with contextlib.ExitStack() as stack:
@@ -163,6 +167,7 @@ def _run(config: NodeConfig, passphrase: Secret, log: Log, stop: threading.Event
             acts=Acts(NodeDiary(log, vitals, lambda error: explained(error, chain, account)), stop),
             slot=config.chain.slot_blocks or default_slot(depth),
             depth=depth,
+            trainer=trainer,
         )
         role = make_role(parts)
         journal = stack.enter_context(Journal(config.state / JOURNAL, chain.chain_id, seen.start))
@@ -331,6 +336,7 @@ def _participant(parts: Parts) -> ParticipantRole:
         limits,
         parts.acts,
         slot=parts.slot,
+        trainer=parts.trainer,
     )
 
 

@@ -35,6 +35,7 @@ from fedproof.learning.exact import train
 from fedproof.learning.fixed import Int
 from fedproof.learning.model import GlobalModel
 from fedproof.learning.plan import WEIGHT_LIMIT, TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.learning.sgd import pad_to
 from fedproof.storage.folders import open_plain
 
@@ -106,13 +107,14 @@ class Start:
         hidden = ",".join(map(str, model.widths[1:-1]))
         return f"{MLP}:{hidden}" if hidden else _ASKED[model.kind]
 
-    def check(self, plan: TrainingPlan) -> None:
+    def check(self, plan: Plan) -> None:
         """Refuse another architecture, and weights beyond the plan's range where no schema changes them; InputError."""
+        plan = self._family(plan)
         found = self._of(plan)
         if not self.raw and _decode(self.blob, found.model.loss).inputs is None:
             self.first(plan, None, 0)
 
-    def first(self, plan: TrainingPlan, schema: Schema | None, seed: int) -> GlobalModel:
+    def first(self, plan: Plan, schema: Schema | None, seed: int) -> GlobalModel:
         """The model that round 1 starts from.
 
         Args:
@@ -123,6 +125,7 @@ class Start:
             InputError: another architecture, a weight beyond the plan's range, or features of other names than the
                 schema's.
         """
+        plan = self._family(plan)
         found = self._of(plan)
         if schema is not None:
             found = self._standardised(found, schema)
@@ -140,7 +143,7 @@ class Start:
             moved.append(drawn)
         return GlobalModel(plan.model, plan.weight_scales(), plan.model.flatten(moved))
 
-    def trained_on(self, plan: TrainingPlan, schema: Schema, test: Table, first: GlobalModel) -> str:
+    def trained_on(self, plan: Plan, schema: Schema, test: Table, first: GlobalModel) -> str:
         """Refuse a start from which public rows cannot be trained on; else the line that a sponsor should read.
 
         Raises:
@@ -149,13 +152,18 @@ class Start:
         rows = min(plan.rows, test.rows)
         features, labels = schema.quantise(test.features[:rows]), schema.quantise_labels(test.labels[:rows])
         try:
-            train(plan, *pad_to(plan.rows, plan.columns, features, labels), first.layers)
+            train(self._family(plan), *pad_to(plan.rows, plan.columns, features, labels), first.layers)
         except InputError as error:
             raise self._wrong(f"the public rows cannot be trained on from it: {error}") from None
         return (
             f"starts from {self.name}, each weight moved by a draw within 1/{MOVED_BY}: whoever has the file nearly "
             "knows the start, so let nobody take part in two tasks that start near it (docs/security.md)"
         )
+
+    def _family(self, plan: Plan) -> TrainingPlan:
+        if not isinstance(plan, TrainingPlan):
+            raise self._wrong("a task of bounded updates starts from a seed, or with task open from a .npz of arrays")
+        return plan
 
     def _of(self, plan: TrainingPlan) -> Imported:
         try:
@@ -188,9 +196,7 @@ class Start:
         return InputError(f"--start {self.name}: {why}")
 
 
-def first_model(
-    start: Start | None, plan: TrainingPlan, schema: Schema, test: Table, seed: int, teller: Teller
-) -> GlobalModel:
+def first_model(start: Start | None, plan: Plan, schema: Schema, test: Table, seed: int, teller: Teller) -> GlobalModel:
     """Where a task starts: near a file, which the teller is told, or at the plan's own draw. Errors as of `Start`."""
     if start is None:
         return GlobalModel.start(plan, seed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +24,8 @@ from fedproof.data.public import MAX_BYTES, decode_table, encode_table
 from fedproof.data.schema import MAX_SCHEMA_BYTES
 from fedproof.data.tablefile import Batch, TableFile, open_table
 from fedproof.errors import InputError, SealingError
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.model import GlobalModel
+from fedproof.learning.plans import Plan
 from fedproof.sealing.hpke import check_public_key
 from fedproof.statements.labels import LabelKind
 from fedproof.storage import BlobStore
@@ -30,6 +33,7 @@ from fedproof.storage.folders import open_plain
 
 _CONTENT_ID: Final = re.compile(r"[0-9a-f]{64}")
 _WORKER_BYTES: Final = 1 << 16
+_START_BYTES: Final = 64 << 20
 
 
 def read_workers(paths: Sequence[Path]) -> tuple[PublicKeys, ...]:
@@ -77,7 +81,7 @@ def _read_worker(path: Path) -> PublicKeys:
     return PublicKeys(address, suite, key)
 
 
-def read_schema(given: str, plan: TrainingPlan, store: BlobStore) -> Schema:
+def read_schema(given: str, plan: Plan, store: BlobStore) -> Schema:
     """The public schema: a file as `dataset prepare` wrote it (`schema.json`), or the content id of one.
 
     Raises:
@@ -93,7 +97,7 @@ def read_schema(given: str, plan: TrainingPlan, store: BlobStore) -> Schema:
     kind = LabelKind.of(plan.model)
     if schema.label_kind != kind:
         raise InputError(
-            f"{where}: a schema with labels of kind {schema.label_kind}, and this deployment trains a "
+            f"{where}: a schema with labels of kind {schema.label_kind}, and this deployment is for a "
             f"{plan.model.kind} on labels of kind {kind}: name the schema of the datasets that shall take part"
         )
     return schema
@@ -205,6 +209,24 @@ def _labels(path: Path, batch: Batch, label: str, schema: Schema) -> Iterator[in
             classes = " or ".join(map(quoted, schema.classes[:MAX_LISTED]))
             raise fault(path, row, f"a label that is no class of the schema, which has {classes}", label)
         yield 0 if code is None else code
+
+
+def read_start(path: Path, plan: Plan) -> GlobalModel:
+    """A start model from a `.npz` file: the arrays of the model in their order, as `numpy.savez` numbers them.
+
+    Raises:
+        InputError: no such file, or arrays of other shapes, or values that no model of the plan can have.
+    """
+    data = _read(path, _START_BYTES, "a .npz file of the model's arrays, as numpy.savez writes it")
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = [np.asarray(file[name], dtype=np.float64) for name in file.files]
+    except (ValueError, TypeError, OSError, KeyError, AttributeError, zipfile.BadZipFile):
+        raise InputError(f"{shown(path)}: no .npz file of arrays of numbers; numpy.savez writes one") from None
+    try:
+        return GlobalModel.of_arrays(plan, arrays)
+    except InputError as error:
+        raise InputError(f"{shown(path)}: {error}") from None
 
 
 def _read(path: Path, limit: int, maker: str) -> bytes:

@@ -15,8 +15,9 @@ from fedproof.data.naming import shown
 from fedproof.data.public import MAX_BYTES, decode_table
 from fedproof.data.schema import MAX_SCHEMA_BYTES
 from fedproof.errors import FedproofError, InputError, KeyFileError, ProofError, StorageError
+from fedproof.learning.architecture import Model
 from fedproof.learning.model import GlobalModel, TaskDescription, model_bytes
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.learning.scoring import Scores, score
 from fedproof.ledger.federation import Federation, SettledRound, TaskInfo
 from fedproof.statements.models.vectors import model_vector
@@ -40,17 +41,19 @@ class RoundModel:
 
         A row v of real values enters as `(v_j - centre_j) / scale_j`. Each output k of a layer is `bias_k + sum_j
         coefficients_kj input_j`; layers but the last end in `max(0, .)`. The last gives a target in its own units
-        before `centre + scale .`, one logit of class 1, or a logit of each class, the largest of which wins.
+        before `centre + scale .`, one logit of class 1, or a logit of each class, the largest of which wins. Of a model
+        outside the family `arrays` are all that there is to say.
         """
+        family = isinstance(self.model.model, Model)
         layers: list[list[dict[str, Any]]] = []
-        for number, matrix in enumerate(self.model.real()):
+        for number, matrix in enumerate(self.model.real() if family else ()):
             names = schema.features if number == 0 else [f"unit {k}" for k in range(1, len(matrix))]
             outputs = [
                 {"bias": column[-1], "coefficients": dict(zip(names, column, strict=False))}
                 for column in matrix.T.tolist()
             ]
             layers.append(outputs)
-        only = layers[0][0] if self.model.model.layers == ((len(schema.features) + 1, 1),) else {}
+        only = layers[0][0] if family and self.model.model.layers == ((len(schema.features) + 1, 1),) else {}
         return {
             "model": self.model.model.document(),
             "task": self.task_id,
@@ -61,6 +64,7 @@ class RoundModel:
             "centre": list(schema.centre),
             "scale": list(schema.scale),
             "layers": layers,
+            **({} if family else {"arrays": [array.tolist() for array in self.model.real()]}),
             **only,  # where there is one output of the features, as `coefficients` and `bias`, too
             "weights": self.model.weights.tolist(),
             "weight_scales": list(self.model.scales),
@@ -125,7 +129,7 @@ def model_names(federation: Federation, task_id: int, settled: SettledRound) -> 
 
 
 def load_model(
-    store: BlobStore, powers: _core.Srs, plan: TrainingPlan, names: Sequence[str], commitment: bytes, what: str
+    store: BlobStore, powers: _core.Srs, plan: Plan, names: Sequence[str], commitment: bytes, what: str
 ) -> tuple[GlobalModel, str]:
     """The first of these blobs that holds the model of a commitment, and its name.
 
@@ -177,7 +181,10 @@ class Scorer:
             found = round_model(self._network, _with(self._task, settled), settled.round)
             schema, test = self._test()
             labels = schema.standardise_labels(test.labels)
-            return score(found.model.model, found.model.real(), schema.standardise(test.features), labels)
+            model = found.model.model
+            if not isinstance(model, Model):
+                raise InputError("a model outside the family, which only its users can score")
+            return score(model, found.model.real(), schema.standardise(test.features), labels)
         except FedproofError as error:
             self.problem = str(error)
             return None

@@ -19,6 +19,7 @@ from fedproof.app.training import foreseen
 from fedproof.data.public import encode_table
 from fedproof.errors import InputError, LedgerError
 from fedproof.learning.model import GlobalModel, TaskDescription
+from fedproof.learning.plans import statement_text
 from fedproof.ledger import Account, SignedTransaction
 from fedproof.ledger.federation import Federation, TaskInfo, TaskParams
 from fedproof.ledger.node import ETHER
@@ -34,15 +35,17 @@ _GAS_PER_WORKER: Final = 60_000
 
 @dataclass(frozen=True)
 class Opened:
-    """A task that is open. `fresh`: by this call, and not by one before."""
+    """A task that is open. `fresh`: by this call, and not by one before. `statement`: of each update, in words."""
 
     task_id: int
     escrow: int
     fresh: bool
+    statement: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For scripts."""
-        return {"task": self.task_id, "escrow": show_tokens(self.escrow), "fresh": self.fresh}
+        document = {"task": self.task_id, "escrow": show_tokens(self.escrow), "fresh": self.fresh}
+        return document | {"statement": self.statement}
 
 
 def open_task(
@@ -61,20 +64,24 @@ def open_task(
         KeyFileError, StorageError, LedgerError, StateError: keys, blobs, chain or saved state refuse.
     """
     opening.check(network.document.plan)
+    said = statement_text(network.document.plan)
     digest = opening.digest(network, account.address)
     record = _record(state, digest)
     done = _found(network, account, record)
     if done is not None:
-        return Opened(done.task_id, opening.escrow, False)
+        return Opened(done.task_id, opening.escrow, False, said)
     under_way = f"open/{digest}" in state.get("outbox", {})
     if not under_way:
         check_funds(network, account, opening)
     srs, keys = load_task_keys(network.document, network.market, cache, network.store, teller.doing)
-    if "seed" not in record:
-        record = _remember(state, digest, seed=secrets.randbits(64) if opening.seed is None else opening.seed)
-    plan, seed = network.document.plan, int(record["seed"])
-    model = first_model(opening.start, plan, opening.schema, opening.test, seed, teller)
-    for line in foreseen(plan, opening.schema, opening.test, seed, model.layers):
+    plan = network.document.plan
+    if isinstance(opening.start, GlobalModel):
+        model = opening.start
+    else:
+        if "seed" not in record:
+            record = _remember(state, digest, seed=secrets.randbits(64) if opening.seed is None else opening.seed)
+        model = first_model(opening.start, plan, opening.schema, opening.test, int(record["seed"]), teller)
+    for line in foreseen(plan, opening.schema, opening.test, model):
         teller.step(line)
 
     def prepare() -> SignedTransaction:
@@ -98,7 +105,7 @@ def open_task(
     task_id = int(receipt.event("TaskOpened").args["task"])
     # The bytes stay saved: should the chain take the task back, they are sent again, and no others.
     _remember(state, digest, task=task_id, terms=network.federation.task_info(task_id).terms.hex())
-    return Opened(task_id, opening.escrow, True)
+    return Opened(task_id, opening.escrow, True, said)
 
 
 def check_funds(network: Connection, account: Account, opening: Opening) -> None:
@@ -224,18 +231,19 @@ def _params(
     description: bytes,
     model: bytes,
 ) -> TaskParams:
+    plan = network.document.plan
     hashes = {name: _core.keccak256(b"\0" + key.encode()) for name, key in keys.items()}
     return TaskParams(
-        training_key=addresses["training"],
-        training_key_hash=hashes["training"],
+        training_key=addresses[plan.key_name],
+        training_key_hash=hashes[plan.key_name],
         aggregation_key=addresses["aggregation"],
         aggregation_key_hash=hashes["aggregation"],
-        spec_digest=network.document.plan.digest(),
+        spec_digest=plan.digest(),
         description=description,
         model=model,
         class_id=network.document.class_id,
         rounds=opening.rounds,
-        mask_count=network.document.plan.mask_count,
+        mask_count=plan.mask_count,
         threshold=opening.threshold,
         min_updates=opening.min_updates,
         max_participants=opening.participants,

@@ -11,6 +11,8 @@ from fedproof.app.taskmodel import Scorer, read_description
 from fedproof.app.tasks import ending_of, refund_of
 from fedproof.app.training import model_text
 from fedproof.errors import FedproofError
+from fedproof.learning.clipping import STATEMENT as BOUNDED
+from fedproof.learning.plans import statement_text
 from fedproof.learning.scoring import Scores
 from fedproof.ledger.federation import SettledRound, Stage, TaskInfo
 from fedproof.ledger.federation_types import set_bits
@@ -44,7 +46,8 @@ class TaskStatus:
         name: of its description; empty where that cannot be read.
         seconds_per_block: pace of the last blocks. bonded: workers whose bond is placed.
         ending: how it ended. refunded: base units that went back; None before.
-        model: what is trained, in words.
+        model: what is trained, in words. statement: what is proven of each update, in words; empty where the task is of
+            another plan than this deployment.
         scores: of the newest settled model on the public test rows; None where `accuracy_problem` says why.
     """
 
@@ -60,6 +63,7 @@ class TaskStatus:
     scores: Scores | None
     accuracy_problem: str
     model: str = ""
+    statement: str = ""
 
     @property
     def accuracy(self) -> float | None:
@@ -121,6 +125,7 @@ class TaskStatus:
             "outputs": self.outputs,
             "settled": [_settled_json(each) for each in task.settled],
             "model": self.model,
+            "statement": self.statement,
             "accuracy": self.accuracy,
             "scores": self.scores.to_json() if self.scores else None,
             "accuracy_problem": self.accuracy_problem,
@@ -140,7 +145,10 @@ class TaskStatus:
         what = f"{self.stage} ({self.ending})" if self.ending else self.stage
         lines = [f"task {task.task_id}{f' {self.name}' * bool(self.name)}: {what}"]
         if self.model:
-            lines.append(f"  trains a {self.model}")
+            bounded = self.statement.startswith(BOUNDED)
+            lines.append(f"  {'averages updates of' if bounded else 'trains'} a {self.model}")
+        if self.statement:
+            lines.append(f"  each update comes with a {self.statement}")
         lines.append(f"  sponsor {task.sponsor}, {show_tokens(task.escrow)} tokens in escrow" + self._refund_text())
         lines.append(
             f"  {task.enrolled} of {params.max_participants} participants enrolled, at least {task.min_updates} needed"
@@ -198,10 +206,19 @@ class TaskStatus:
         return lines
 
 
+def _is_ours(network: Connection, task: TaskInfo) -> bool:
+    """Whether a task is of the deployment's plan: the chain binds its digest."""
+    return task.params.spec_digest == network.document.plan.digest()
+
+
 def _model(network: Connection, task: TaskInfo) -> str:
-    """What a task trains: the chain binds the plan."""
-    plan = network.document.plan
-    return model_text(plan) if task.params.spec_digest == plan.digest() else "model that is not this deployment's"
+    """What a task trains."""
+    return model_text(network.document.plan) if _is_ours(network, task) else "model that is not this deployment's"
+
+
+def statement_of(network: Connection, task: TaskInfo) -> str:
+    """What a task asks each update for, in words; empty where its plan is not this deployment's."""
+    return statement_text(network.document.plan) if _is_ours(network, task) else ""
 
 
 def task_status(network: Connection, task_id: int, *, score: bool = True) -> TaskStatus:
@@ -232,6 +249,7 @@ def task_status(network: Connection, task_id: int, *, score: bool = True) -> Tas
         scores=found,
         accuracy_problem=scorer.problem,
         model=_model(network, task),
+        statement=statement_of(network, task),
     )
 
 

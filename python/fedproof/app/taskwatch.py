@@ -11,6 +11,7 @@ from web3.contract import Contract
 
 from fedproof.app.connection import Connection
 from fedproof.app.taskmodel import Scorer
+from fedproof.app.taskstatus import statement_of
 from fedproof.app.taskwords import describe
 from fedproof.errors import LedgerError
 from fedproof.ledger.events import Event, Log, decode_event, event_topic
@@ -51,7 +52,9 @@ class Watch:
         self._shown: dict[Key, Happening] = {}
         self._missing: set[Key] = set()
         self._stage: tuple[Stage, int] | None = None
-        self._scorer = Scorer(network, network.federation.task_info(task_id))
+        task = network.federation.task_info(task_id)
+        self._scorer = Scorer(network, task)
+        self._statement = statement_of(network, task)
         self.done = False
 
     def run(
@@ -129,6 +132,9 @@ class Watch:
         kind, text, values = describe(event, self._network.federation.committee.address)
         if event.name == "RoundOpened" and event.args["round"] > 1 and event.tx_hash not in following:
             kind, text = "retried", f"the round before is retried: {text}"
+        if event.name == "TaskOpened" and self._statement:
+            values["statement"] = self._statement
+            text += f"; each update comes with a {self._statement}"
         if event.name == "RoundFinalized":
             scores = self._scorer.score(SettledRound.of(event))
             values["accuracy"] = scores.accuracy if scores else None

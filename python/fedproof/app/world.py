@@ -15,18 +15,18 @@ from fedproof import _core
 from fedproof.app.keyring import KeyRequest, Keyring
 from fedproof.app.telling import Teller
 from fedproof.errors import InputError, LedgerError
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.ledger import Account, Chain
 from fedproof.ledger.federation import Federation
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.nodes.params import Deployment, powers_size
 from fedproof.nodes.state import StateFile
+from fedproof.nodes.updating import update_statement
 from fedproof.proving.keys import Keys
 from fedproof.statements.aggregation import AggregationStatement
 from fedproof.statements.eligibility import EligibilityStatement
 from fedproof.statements.layout import DatasetLayout
 from fedproof.statements.listing import ListingStatement
-from fedproof.statements.models.statement import ModelStatement
 from fedproof.statements.spend import SpendStatement
 from fedproof.storage import BlobStore
 
@@ -87,18 +87,18 @@ def create_folder(folder: Path) -> None:
         raise InputError(f"{folder} cannot be made: {error.strerror}") from None
 
 
-def key_requests(plan: TrainingPlan) -> dict[str, KeyRequest]:
+def key_requests(plan: Plan) -> dict[str, KeyRequest]:
     """The statements of a deployment, by the names that its keys have."""
     return {
         "spend": KeyRequest(SpendStatement()),
         "eligibility": KeyRequest(EligibilityStatement()),
         "listing": KeyRequest(ListingStatement.of(plan)),
-        "training": KeyRequest(ModelStatement(plan), DatasetLayout(plan.rows, plan.columns).masks),
+        plan.key_name: KeyRequest(update_statement(plan), DatasetLayout(plan.rows, plan.columns).masks),
         "aggregation": KeyRequest(AggregationStatement.of(plan)),
     }
 
 
-def make_keys(plan: TrainingPlan, keyring: Keyring) -> tuple[_core.Srs, dict[str, Keys], dict[str, KeyFigures]]:
+def make_keys(plan: Plan, keyring: Keyring) -> tuple[_core.Srs, dict[str, Keys], dict[str, KeyFigures]]:
     """Powers of tau and the keys of the four statements."""
     srs = keyring.srs(powers_size(plan), [DatasetLayout(plan.rows, plan.columns).masks])
     made = keyring.keys(key_requests(plan), srs)
@@ -115,7 +115,7 @@ def make_keys(plan: TrainingPlan, keyring: Keyring) -> tuple[_core.Srs, dict[str
     return srs, made.keys, figures
 
 
-def build(folder: Path, plan: TrainingPlan, keyring: Keyring, rpc: str | None, teller: Teller) -> World:
+def build(folder: Path, plan: Plan, keyring: Keyring, rpc: str | None, teller: Teller) -> World:
     """Make keys, deploy the contracts and register the capacity class.
 
     Raises:

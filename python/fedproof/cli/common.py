@@ -62,11 +62,33 @@ start_option = click.option(
     default=None,
     type=click.Path(path_type=Path),
     help="Start near this model: an ONNX file, a layer list in JSON, or what fedproof task model wrote. Its weights, "
-    "each moved by a draw within 1/1000; its architecture must be the one that is trained.",
+    "each moved by a draw within 1/1000; its architecture must be the one that is trained. For bounded updates and "
+    "task open also a .npz of arrays, taken as they are: take fresh values for each task.",
 )
 raw_start_option = click.option(
     "--raw-start", is_flag=True, help="The model of --start reads features in their units, not standardised ones."
 )
+_statement_option = click.option(
+    "--statement",
+    default="training",
+    show_default=True,
+    type=click.Choice(["training", "bounded"]),
+    help="What each update is proven to be: exactly what training gives, or bounded in its L2 norm, for models outside "
+    "the family, which is no proof of training.",
+)
+_norm_option = click.option(
+    "--norm",
+    default=None,
+    type=float,
+    help="Bound of the L2 norm, in units of a weight, with --statement bounded.  [default: 1]",
+)
+
+
+def statement_options(command: F) -> F:
+    """`--statement` and `--norm`."""
+    return _statement_option(_norm_option(command))
+
+
 labels_option = click.option(
     "--labels",
     default=None,

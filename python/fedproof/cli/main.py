@@ -14,7 +14,14 @@ from fedproof import __version__
 from fedproof.cli import sales  # noqa: F401  # adds its commands to `dataset`
 from fedproof.cli.access import access
 from fedproof.cli.committees import committee, contact
-from fedproof.cli.common import epochs_option, model_option, raw_start_option, read_start, start_option
+from fedproof.cli.common import (
+    epochs_option,
+    model_option,
+    raw_start_option,
+    read_start,
+    start_option,
+    statement_options,
+)
 from fedproof.cli.dataset import dataset
 from fedproof.cli.keys import keys
 from fedproof.cli.market import market
@@ -61,6 +68,7 @@ def cli() -> None:
 @epochs_option
 @start_option
 @raw_start_option
+@statement_options
 @click.option(
     "--data",
     default=None,
@@ -132,7 +140,8 @@ def verify(run_folder: Path, rpc: str | None, as_json: bool, quiet: bool) -> Non
     else:
         lines = [] if quiet else [f"ok    {check}" for check in audit.checks]
         lines += [] if quiet else [f"note  {note}" for note in audit.notes]
-        click.echo("\n".join([*map(clean, lines), f"The run checks out: {len(audit.checks)} checks, no secret used."]))
+        verdict = f"The run checks out: {len(audit.checks)} checks, no secret used. Each update came with a"
+        click.echo("\n".join([*map(clean, lines), f"{verdict} {audit.statement}."]))
 
 
 cli.add_command(market)

@@ -19,6 +19,7 @@ from fedproof.cli.common import (
     quiet_option,
     read_start,
     show,
+    statement_options,
 )
 
 
@@ -50,6 +51,7 @@ def market() -> None:
     type=click.Path(path_type=Path),
     help="Train the architecture of this model (ONNX, layer list or task model), near which tasks can start then.",
 )
+@statement_options
 @labels_option
 @click.option(
     "--schema",
@@ -77,6 +79,7 @@ def init(
     from fedproof.app.selling import check_shape
     from fedproof.app.training import model_text
     from fedproof.errors import InputError
+    from fedproof.learning.plans import statement_text
 
     plan = None
     folder = home_folder or default_home()
@@ -94,6 +97,8 @@ def init(
             start.check(plan)
         document["deployment"] = str(folder / DEPLOYMENT_FILE)
         document["model"] = model_text(plan)
+        document["statement"] = plan.statement
+        lines.append(f"its tasks ask for a {statement_text(plan)}, on a {model_text(plan)}")
         lines.append(f"{folder / DEPLOYMENT_FILE} is what nodes join the federation from; it is public")
     with progress(quiet) as terminal:
         Home.create(folder, terminal, rpc, store, plan)

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from fedproof.cli.common import epochs_option, json_option, model_option, progress, quiet_option, show
+from fedproof.cli.common import (
+    epochs_option,
+    json_option,
+    model_option,
+    progress,
+    quiet_option,
+    show,
+    statement_options,
+)
 from fedproof.cli.terminal import short
 from fedproof.errors import StateError
 
@@ -41,6 +49,7 @@ def net() -> None:
 )
 @model_option
 @epochs_option
+@statement_options
 @click.option(
     "--data",
     default=None,
@@ -157,4 +166,6 @@ def _lines(found: dict[str, Any]) -> list[str]:
     task = found["task"]
     if found["task_unknown"] is not None:
         return [*lines, f"task unknown: {short(found['task_unknown'])}"]
-    return [*lines, "no task" if task is None else task["text"]]
+    if task is None:
+        return [*lines, "no task"]
+    return [*lines, task["text"], f"each update comes with a {task['statement']}"]

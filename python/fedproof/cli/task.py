@@ -69,10 +69,12 @@ def open_command(
     from fedproof.app.amounts import parse_tokens, show_tokens
     from fedproof.app.opening import Opening, default_threshold
     from fedproof.app.taskfile import read_schema, read_test, read_workers
+    from fedproof.app.taskfile import read_start as read_arrays
     from fedproof.app.taskopen import open_task
 
     workers = read_workers(worker_files)
-    start = read_start(start_file, raw_start)
+    arrays = start_file is not None and start_file.suffix == ".npz"
+    start = None if arrays else read_start(start_file, raw_start)
     amounts: dict[str, Any] = {
         name: _tokens(parse_tokens, option, text)
         for name, option, text in (
@@ -90,7 +92,7 @@ def open_command(
             test=read_test(test, label, found, network.store),
             workers=workers,
             threshold=default_threshold(len(workers)) if threshold is None else threshold,
-            start=start,
+            start=read_arrays(start_file, plan) if arrays and start_file is not None else start,
             **amounts,
             **numbers,
         )
@@ -98,7 +100,10 @@ def open_command(
         with signer(given) as (account, state):
             made = open_task(network, account, state, opening, network.cache, terminal)
     again = "" if made.fresh else " already"
-    lines = [f"task {made.task_id} is open{again}; {show_tokens(made.escrow)} tokens are in escrow"]
+    lines = [
+        f"task {made.task_id} is open{again}; {show_tokens(made.escrow)} tokens are in escrow",
+        f"each update comes with a {made.statement}",
+    ]
     show(as_json, made.to_json(), lines)
 
 

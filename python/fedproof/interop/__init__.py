@@ -14,6 +14,7 @@ from fedproof.interop.onnx_in import read_onnx
 from fedproof.interop.onnx_out import OnnxError, Origin, ServedModel, check_onnx, write_onnx
 from fedproof.interop.precision import PrecisionReport, PrecisionWarning
 from fedproof.interop.runner import Federation, Outcome, Part, Publicity, Runner, SimulatedRunner
+from fedproof.interop.states import state_arrays, state_from, state_model, state_option
 
 if TYPE_CHECKING:
     from fedproof.interop.estimator import FederatedClassifier, FederatedRegressor
@@ -37,6 +38,10 @@ __all__ = [
     "check_onnx",
     "from_layers",
     "read_onnx",
+    "state_arrays",
+    "state_from",
+    "state_model",
+    "state_option",
     "write_onnx",
 ]
 

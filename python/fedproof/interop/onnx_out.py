@@ -85,6 +85,8 @@ class ServedModel:
     origin: Origin = Origin()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.plan, TrainingPlan):  # its file could say that training was proven
+            raise InputError("export: only a plan of training is exported; that of bounded updates proves no training")
         model = self.plan.model
         model.check(self.weights)
         if self.inputs is not None and len(self.inputs.names) != model.widths[0]:

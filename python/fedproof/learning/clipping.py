@@ -14,19 +14,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from math import isqrt
-from typing import Any, Self, final
+from typing import Any, ClassVar, Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedproof import _core
 from fedproof.errors import InputError
+from fedproof.learning.architecture import Model
+from fedproof.learning.arrays import (
+    MAX_PARAMETERS,
+    Architecture,
+    OtherModel,
+    read_architecture,
+    start_arrays,
+    start_layers,
+)
 from fedproof.learning.canonical import VERSION, canonical, parse
-from fedproof.learning.fixed import BATCH, MAX_COLUMNS, MAX_MASKS, MAX_ROWS, Int
+from fedproof.learning.fixed import BATCH, MAX_COLUMNS, MAX_EPOCHS, MAX_MASKS, MAX_ROWS, Int
 from fedproof.learning.plan import FIELD_BITS, MAX_LIMB, MIN_LIMB
 
-STATEMENT = "bounded update"
-MAX_PARAMETERS, MAX_ENTRY_BITS, MAX_SCALE_BITS = 2**22, 48, 40
+STATEMENT: Final = "bounded update"
+MAX_ENTRY_BITS, MAX_SCALE_BITS = 48, 40
 
 
 @final
@@ -42,10 +51,17 @@ class BoundedPlan:
         norm_squared: bound of the sum of the squares of an update's integers.
         limb_bits: width of a limb; all ranges share one table of `2^limb_bits`.
         entry_limbs: limbs of an entry, sign included.
+        described: what the parameters are, where they are more than one array of binary labels. Of a model of the
+            family scores are known, and participants have a trainer for it.
+        epochs: local epochs that a participant is asked for. No proof shows them.
 
     Raises:
-        InputError: a number out of its limits, or a norm that the range of the entries implies.
+        InputError: a number out of its limits, a norm that the range of the entries implies, or another model.
     """
+
+    statement: ClassVar[str] = STATEMENT
+    title: ClassVar[str] = "plan of bounded updates"
+    key_name: ClassVar[str] = "bounded"  # of the key that its updates are proven with
 
     rows: int
     columns: int
@@ -55,6 +71,8 @@ class BoundedPlan:
     norm_squared: int
     limb_bits: int = 12
     entry_limbs: int = 2
+    described: Architecture | None = None
+    epochs: int = 1
 
     def __post_init__(self) -> None:
         # before anything is computed from them: a plan may come from a stranger's document
@@ -73,8 +91,49 @@ class BoundedPlan:
             raise InputError(f"scales: an entry has one limb or more, and {MAX_ENTRY_BITS} bits at most")
         if not 1 <= self.norm_squared < self.parameters * self.entry_limit**2:
             raise InputError("bound: the squared norm must be above 0 and below what the range of the entries implies")
+        if not 1 <= self.epochs <= MAX_EPOCHS:
+            raise InputError(f"a task has 1 to {MAX_EPOCHS} local epochs")
+        model = self.described
+        if model is not None and model.parameters != self.parameters:
+            raise InputError(f"model: it has {model.parameters} parameters, and the plan {self.parameters}")
+        if isinstance(model, Model) and model.columns != self.columns:
+            raise InputError(f"model: it reads {model.columns - 1} features, and the datasets have {self.columns - 1}")
+        if model == OtherModel(((self.parameters,),)):  # one plan has one form
+            object.__setattr__(self, "described", None)
         # the limits above leave no plan that could wrap; a test takes the largest
         assert self.wrap_bits < FIELD_BITS
+
+    # what a plan of training has, too
+
+    @property
+    def model(self) -> Architecture:
+        """What the parameters are."""
+        return self.described or OtherModel(((self.parameters,),))
+
+    @property
+    def blinding_at(self) -> int:
+        """Position of the first blinding coefficient of an update."""
+        return self.parameters
+
+    def positions(self) -> Int:
+        """Position of each weight, `(parameters,)`."""
+        return np.arange(self.parameters)
+
+    def weight_scales(self) -> tuple[int, ...]:
+        """The integer that a weight of 1.0 is, of each array."""
+        return (1 << self.fraction_bits,) * len(self.model.layers)
+
+    def update_bounds(self) -> NDArray[np.object_]:
+        """No entry of a proven update is larger in magnitude, `(parameters,)`; Python's integers."""
+        return np.full(self.parameters, self.entry_limit, dtype=object)
+
+    def start(self, seed: int) -> tuple[Int, ...]:
+        """Weights that a task starts from, drawn from a public seed: `start_layers` or `start_arrays`."""
+        if isinstance(self.model, Model):
+            return start_layers(self.model, self.weight_scales(), seed)
+        return start_arrays(self.model, 1 << self.fraction_bits, seed)
+
+    # bounds
 
     @property
     def entry_limit(self) -> int:
@@ -98,17 +157,27 @@ class BoundedPlan:
 
     @classmethod
     def choose(
-        cls, rows: int, columns: int, parameters: int, norm: float, fraction_bits: int = 16, mask_count: int = 17
+        cls,
+        rows: int,
+        columns: int,
+        model: int | Architecture,
+        norm: float,
+        fraction_bits: int = 16,
+        mask_count: int = 17,
+        epochs: int = 1,
     ) -> Self:
         """The plan with the fewest constraints for a bound of the L2 norm, in units of a weight.
 
-        Entries get the smallest range that holds an update of this norm in one entry, up to a limb.
+        A model is described, or is a number of parameters. Entries get the smallest range that holds an update of this
+        norm in one entry, up to a limb.
 
         Raises:
             InputError: no plan has this bound.
         """
         if not (math.isfinite(norm) and 0 < norm < 2**MAX_ENTRY_BITS and 1 <= fraction_bits <= MAX_SCALE_BITS):
             raise InputError(f"bound: a norm of {norm} at {fraction_bits} fraction bits is beyond what can be proven")
+        described = None if isinstance(model, int) else model
+        parameters = model if isinstance(model, int) else model.parameters
         squared = int(Fraction(norm) ** 2 * 4**fraction_bits)
         bits = isqrt(squared).bit_length() + 1
 
@@ -119,7 +188,10 @@ class BoundedPlan:
         if not widths:
             raise InputError(f"bound: entries of {bits} bits are beyond {MAX_ENTRY_BITS}; take fewer fraction bits")
         width = min(widths, key=lookups)  # of equally dear ones the narrower
-        return cls(rows, columns, mask_count, parameters, fraction_bits, squared, width, -(-bits // width))
+        limbs = -(-bits // width)
+        return cls(
+            rows, columns, mask_count, parameters, fraction_bits, squared, width, limbs, described, epochs
+        )  # fmt: skip
 
     def check(self, update: Int) -> None:
         """Refuse an update beyond the bounds.
@@ -178,7 +250,7 @@ class BoundedPlan:
     def encode(self) -> bytes:
         """Canonical JSON."""
         document: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS}
-        return canonical(document | {"version": VERSION, "statement": STATEMENT})
+        return canonical(document | {"version": VERSION, "statement": STATEMENT, "model": self.model.document()})
 
     def digest(self) -> bytes:
         """keccak256 of the canonical form."""
@@ -191,10 +263,11 @@ class BoundedPlan:
         Raises:
             InputError: not canonical, another version, another statement, or numbers out of their limits.
         """
-        d = parse(blob, "plan of bounded updates", dict.fromkeys(("version", *_NUMBERS), int) | {"statement": str})
+        numbers: dict[str, type] = dict.fromkeys(("version", *_NUMBERS), int)
+        d = parse(blob, cls.title, numbers | {"statement": str, "model": dict})
         if d["statement"] != STATEMENT:
-            raise InputError(f"plan of bounded updates: the statement is {d['statement'][:40]!r}")
-        return cls(**{name: d[name] for name in _NUMBERS})
+            raise InputError(f"{cls.title}: the statement is {d['statement'][:40]!r}")
+        return cls(**{name: d[name] for name in _NUMBERS}, described=read_architecture(d["model"]))
 
 
 def squares(values: Sequence[int]) -> int:
@@ -202,4 +275,4 @@ def squares(values: Sequence[int]) -> int:
     return sum(v * v for v in values)
 
 
-_NUMBERS = tuple(field.name for field in fields(BoundedPlan))
+_NUMBERS = tuple(field.name for field in fields(BoundedPlan) if field.name != "described")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self, final
 
@@ -14,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedproof.errors import InputError
-from fedproof.learning.architecture import Model
+from fedproof.learning.arrays import Architecture, read_architecture
 from fedproof.learning.canonical import canonical, parse
 from fedproof.learning.fixed import Int
-from fedproof.learning.plan import WEIGHT_LIMIT, TrainingPlan
+from fedproof.learning.plan import WEIGHT_LIMIT
+from fedproof.learning.plans import Plan, check_statement, decode_plan
 
 VERSION: Final = 2
-STATEMENT: Final = "proof of training"
 MAX_BYTES: Final = 64 << 20
 """Of any model's document; one of a known plan has at most `model_bytes`."""
 _HEAD_BYTES: Final = 4096
@@ -38,7 +39,7 @@ class TaskDescription:
         schema: content id of the public schema, 64 hex digits.
         test: content id of the public test part.
         start: content id of the public model that round 1 trains on.
-        plan: model, capacity class, epochs and scales.
+        plan: model, capacity class, epochs and scales; or what bounds an update. It names the statement.
         srs: content id of the powers of tau.
     """
 
@@ -46,7 +47,7 @@ class TaskDescription:
     schema: str
     test: str
     start: str
-    plan: TrainingPlan
+    plan: Plan
     srs: str
 
     def encode(self) -> bytes:
@@ -54,7 +55,7 @@ class TaskDescription:
         return canonical(
             {
                 "version": VERSION,
-                "statement": STATEMENT,
+                "statement": self.plan.statement,
                 "name": self.name,
                 "schema": self.schema,
                 "test": self.test,
@@ -69,23 +70,24 @@ class TaskDescription:
         """Read a description.
 
         Raises:
-            InputError: not canonical, another version, or a task that this build cannot train.
+            InputError: not canonical, another version, a plan that this build does not know, or a plan of another
+                statement than the description names.
         """
         text = ("statement", "name", "schema", "test", "start", "srs")
         fields = dict.fromkeys(text, str) | {"version": int, "plan": dict}
         d = parse(blob, "task description", fields, version=VERSION)
-        if d["statement"] != STATEMENT:
-            raise InputError(f"task description: this build knows the {STATEMENT} alone")
         for name in ("schema", "test", "start", "srs"):
             if not _CONTENT_ID.fullmatch(d[name]):
                 raise InputError(f"task description: field {name!r} is no content id")
-        plan = TrainingPlan.decode(canonical(d["plan"]))
+        plan = decode_plan(canonical(d["plan"]))
+        check_statement(plan, d["statement"], "task description")
         return cls(d["name"], d["schema"], d["test"], d["start"], plan, d["srs"])
 
 
-def model_bytes(plan: TrainingPlan) -> int:
+def model_bytes(plan: Plan) -> int:
     """The most that the document of a plan's model can have."""
-    return _HEAD_BYTES + _WEIGHT_BYTES * plan.model.parameters
+    scales = _WEIGHT_BYTES * len(plan.model.layers)
+    return _HEAD_BYTES + len(plan.model.encode()) + scales + _WEIGHT_BYTES * plan.model.parameters
 
 
 @final
@@ -94,17 +96,17 @@ class GlobalModel:
     """A public model.
 
     Attributes:
-        model: its architecture.
-        scales: s_w of each layer.
-        weights: exact integers, `(parameters,)` in the order of `Model.flatten`: that of rising positions.
+        model: its architecture, or the arrays of one outside the family.
+        scales: the integer that a weight of 1.0 is, of each layer or array.
+        weights: exact integers, `(parameters,)` in the order of the model's `flatten`: that of rising positions.
     """
 
-    model: Model
+    model: Architecture
     scales: tuple[int, ...]
     weights: Int
 
     @classmethod
-    def start(cls, plan: TrainingPlan, seed: int) -> Self:
+    def start(cls, plan: Plan, seed: int) -> Self:
         """Where a task starts: `plan.start` of a public seed.
 
         Not zero: an update is a function of the model and the records, so that two tasks from one start could show it
@@ -123,13 +125,30 @@ class GlobalModel:
             raise InputError("model: a weight would leave the range of 62 bits; start smaller, or rescale the data")
         return type(self)(self.model, self.scales, after.astype(np.int64))
 
-    def fits(self, plan: TrainingPlan) -> bool:
+    def fits(self, plan: Plan) -> bool:
         """Whether it is a model of this plan."""
         return (self.model, self.scales) == (plan.model, plan.weight_scales())
 
+    @classmethod
+    def of_arrays(cls, plan: Plan, arrays: Sequence[NDArray[np.float64]]) -> Self:
+        """The model nearest to real weights.
+
+        Args:
+            arrays: a matrix `(a, b)` for each layer, or the arrays of a model outside the family.
+
+        Raises:
+            InputError: other shapes, or a value that is not finite or out of the range of a public model.
+        """
+        plan.model.check(arrays)
+        with np.errstate(over="ignore"):
+            scaled = [np.rint(array * float(scale)) for array, scale in zip(arrays, plan.weight_scales(), strict=True)]
+        if not all((np.abs(each) < WEIGHT_LIMIT).all() for each in scaled):  # not a number fails, too
+            raise InputError("model: a weight is not finite, or leaves the range of 62 bits")
+        return cls(plan.model, plan.weight_scales(), plan.model.flatten([each.astype(np.int64) for each in scaled]))
+
     @property
     def layers(self) -> tuple[Int, ...]:
-        """A matrix `(a, b)` for each layer."""
+        """A matrix `(a, b)` for each layer, or the arrays of a model outside the family."""
         return self.model.unflatten(self.weights)
 
     def real(self) -> list[NDArray[np.float64]]:
@@ -156,7 +175,7 @@ class GlobalModel:
         """
         fields = {"version": int, "model": dict, "weight_scales": list, "weights": list}
         d = parse(blob, "model", fields, version=VERSION, limit=MAX_BYTES)
-        model = Model.decode(canonical(d["model"]))
+        model = read_architecture(d["model"])
         weights, scales = d["weights"], d["weight_scales"]
         if len(weights) != model.parameters or len(scales) != len(model.layers):
             raise InputError(f"model: {len(weights)} weights and {len(scales)} scales are not those of its layers")

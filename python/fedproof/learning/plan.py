@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from math import isqrt
-from typing import Any, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from fedproof import _core
 from fedproof.errors import InputError
 from fedproof.learning.architecture import LOGISTIC, SQUARED, Model
+from fedproof.learning.arrays import start_layers
 from fedproof.learning.canonical import VERSION, canonical, parse
 from fedproof.learning.fixed import (
     BATCH,
@@ -42,6 +42,7 @@ from fedproof.learning.fixed import (
     TrainingSpec,
 )
 
+STATEMENT: Final = "proof of training"
 EVEN_BITS = 7  # 3200 = 2^7 * 25
 WEIGHT_LIMIT = 2**62  # of a public model's integers; the largest |Z| of an honest run, too
 FIELD_BITS = 250  # nothing that a prover may put reaches 2^250 < r / 2
@@ -121,6 +122,10 @@ class TrainingPlan:
         delta_limbs: limbs of a back-propagated delta, sign included.
     """
 
+    statement: ClassVar[str] = STATEMENT
+    title: ClassVar[str] = "training plan"
+    key_name: ClassVar[str] = "training"  # of the key that its updates are proven with
+
     model: Model
     rows: int
     epochs: int
@@ -181,6 +186,11 @@ class TrainingPlan:
         for number, (a, b) in enumerate(self.model.layers[:layer]):
             at += self.stride(number) * (b - 1) + a
         return at
+
+    @property
+    def blinding_at(self) -> int:
+        """Position of the first blinding coefficient of an update, after all weights and the gaps between them."""
+        return self.offset(self.depth)
 
     def stride(self, layer: int) -> int:
         """Positions from the weights of one output to the next: g a."""
@@ -264,6 +274,11 @@ class TrainingPlan:
         """No entry of a proven update of the layer is larger in magnitude."""
         return self.epochs * self.rows * self.input_bound(layer) * self.delta_bound(layer)
 
+    def update_bounds(self) -> NDArray[np.object_]:
+        """The same for each weight, `(parameters,)` in the order of `Model.flatten`; Python's integers."""
+        bounds = np.array([self.update_bound(layer) for layer in range(self.depth)], dtype=object)
+        return np.repeat(bounds, [a * b for a, b in self.model.layers])
+
     @cached_property
     def wrap_bits(self) -> int:
         """Bits of the largest integer that any identity can hold, for weights that start below 2^62."""
@@ -296,19 +311,8 @@ class TrainingPlan:
         )  # fmt: skip
 
     def start(self, seed: int) -> tuple[Int, ...]:
-        """Weights that a task starts from, drawn evenly from a public seed.
-
-        Without hidden layers within 1/1000, as for logistic regression; with them within sqrt(6 / a) of a hidden layer
-        and sqrt(3 / a) of the last, so that signals keep their size; in integers alone, the same on every machine.
-        """
-        generator = np.random.Generator(np.random.PCG64(seed))
-        out = []
-        for layer, ((a, b), scale) in enumerate(zip(self.model.layers, self.weight_scales(), strict=True)):
-            spread = 6 if layer < self.depth - 1 else 3
-            bound = scale // 1000 if self.depth == 1 else isqrt(spread * scale * scale // a)
-            drawn = generator.integers(-bound, bound, (b, a), endpoint=True).astype(np.int64)
-            out.append(np.ascontiguousarray(drawn.T))
-        return tuple(out)
+        """Weights that a task starts from, drawn evenly from a public seed; see `start_layers`."""
+        return start_layers(self.model, self.weight_scales(), seed)
 
     def encode(self) -> bytes:
         """Canonical JSON."""
@@ -331,12 +335,12 @@ class TrainingPlan:
             InputError: not canonical, another version, or training that this build cannot do.
         """
         kinds: dict[str, type] = dict.fromkeys(("version", "batch", "inverse_learning_rate", *_NUMBERS), int)
-        d = parse(blob, "training plan", kinds | {"model": dict, "scales": list})
+        d = parse(blob, cls.title, kinds | {"model": dict, "scales": list})
         if (d["batch"], d["inverse_learning_rate"]) != (BATCH, INVERSE_LEARNING_RATE):
-            raise InputError(f"training plan: this build trains batches of {BATCH} at learning rate 0.01")
+            raise InputError(f"{cls.title}: this build trains batches of {BATCH} at learning rate 0.01")
         pairs = d["scales"]
         if len(pairs) > 16 or not all(type(p) is list and [type(v) for v in p] == [int, int] for p in pairs):
-            raise InputError("training plan: scales must be pairs of integers")
+            raise InputError(f"{cls.title}: scales must be pairs of integers")
         model = Model.decode(canonical(d["model"]))
         scales = tuple(LayerScales(*pair) for pair in pairs)
         return cls(model=model, scales=scales, **{name: d[name] for name in _NUMBERS})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fedproof import _core
 from fedproof.learning.cost import UPDATE_BLINDING
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.proving.keys import Keys
 from fedproof.statements.labels import BINARY, LabelKind
@@ -42,15 +42,15 @@ class Deployment:
     """A marketplace with one capacity class, and where its blobs are.
 
     Attributes:
-        plan: the class, and what its tasks train and how.
+        plan: the class, the model of its tasks, and the statement that they ask for.
         class_id: of the capacity class in the registry.
-        keys: by statement: `eligibility`, `listing`, `training`, `aggregation`, `spend`.
+        keys: by statement: `eligibility`, `listing`, `training` or `bounded`, `aggregation`, `spend`.
     """
 
     market: Marketplace
     store: BlobStore
     srs: _core.Srs
-    plan: TrainingPlan
+    plan: Plan
     class_id: int
     keys: Mapping[str, Keys]
 
@@ -58,6 +58,11 @@ class Deployment:
     def layout(self) -> DatasetLayout:
         """Layout of the class's datasets."""
         return DatasetLayout(self.plan.rows, self.plan.columns)
+
+    @property
+    def update_keys(self) -> Keys:
+        """Of the statement that updates are proven with."""
+        return self.keys[self.plan.key_name]
 
     @property
     def listing(self) -> ListingKit:
@@ -73,11 +78,11 @@ class Deployment:
         return update_size(self.plan)
 
 
-def update_size(plan: TrainingPlan) -> int:
+def update_size(plan: Plan) -> int:
     """Length of an update's vector: all positions of the weights, the gaps between them, and the blinding."""
-    return plan.offset(plan.depth) + UPDATE_BLINDING
+    return plan.blinding_at + UPDATE_BLINDING
 
 
-def powers_size(plan: TrainingPlan) -> int:
+def powers_size(plan: Plan) -> int:
     """Powers of tau that tasks of a plan need: for a masked dataset, and for an update."""
     return max(srs_size(plan.rows, plan.columns, plan.mask_count), update_size(plan))

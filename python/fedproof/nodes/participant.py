@@ -16,8 +16,7 @@ import numpy as np
 
 from fedproof import _core
 from fedproof.errors import SealingError, StateError, StorageError
-from fedproof.learning import exact
-from fedproof.learning.comparison import strains
+from fedproof.learning.local import Trainer
 from fedproof.learning.model import GlobalModel
 from fedproof.ledger import Account, Receipt, SignedTransaction
 from fedproof.ledger.anchor import NO_ANCHOR
@@ -32,6 +31,7 @@ from fedproof.nodes.sealed import put_shares
 from fedproof.nodes.sent import SentShares
 from fedproof.nodes.state import StateFile
 from fedproof.nodes.submissions import submissions, submitted, trained_elsewhere
+from fedproof.nodes.updating import check_trainer, make_update, update_statement
 from fedproof.proving.linked import check_linked, prove_linked
 from fedproof.proving.r1cs import FrArray
 from fedproof.proving.transcript import (
@@ -45,8 +45,7 @@ from fedproof.proving.transcript import (
 from fedproof.sealing import seal
 from fedproof.sharing import Sharing, info_for_share, split
 from fedproof.statements.layout import UPDATE_BLINDING
-from fedproof.statements.models.statement import ModelStatement, ModelWitness
-from fedproof.statements.models.vectors import model_update_vector, model_vector
+from fedproof.statements.models.vectors import model_vector
 from fedproof.statements.vectors import dataset_vector
 from fedproof.storage import content_id
 
@@ -69,6 +68,7 @@ class Participant:
 
     Args:
         seen: the federation at a depth. What follows from a round that failed must not come back with a fork.
+        trainer: of tasks that ask for bounded updates; by default that of this package, for a model of the family.
     """
 
     def __init__(
@@ -79,7 +79,9 @@ class Participant:
         state: StateFile,
         opened: OpenedDataset,
         seen: Federation | None = None,
+        trainer: Trainer | None = None,
     ) -> None:
+        self._trainer = trainer
         self.deployment = deployment
         self.federation = federation
         self.account = account
@@ -94,17 +96,24 @@ class Participant:
         """Refuse a task that is not what its description says, before anything is signed or published.
 
         Raises:
-            StateError: keys, scales, start or thresholds are not those that this node would train under.
+            StateError: keys, scales, start or thresholds are not those that this node would train under; or a trainer
+                is given where training is proven. InputError: a trainer is missing.
         """
         d, params = self.deployment, task.params
+        check_trainer(d.plan, self._trainer)
         description = described(d, task)
-        for name, address in (("training", params.training_key), ("aggregation", params.aggregation_key)):
+        for name, address in ((d.plan.key_name, params.training_key), ("aggregation", params.aggregation_key)):
             if d.market.verifying_key(address) != d.keys[name].verifying:
                 raise StateError(f"task {task.task_id}: its {name} key is not the one of this node's circuit")
+        if description.plan.statement != d.plan.statement:
+            raise StateError(
+                f"task {task.task_id}: its description asks for a {description.plan.statement}, and the tasks of this "
+                f"federation ask for a {d.plan.statement}"
+            )
         if description.plan != d.plan or params.mask_count != d.plan.mask_count:
             raise StateError(f"task {task.task_id}: its description names another model, capacity class or scales")
         if params.spec_digest != d.plan.digest():
-            raise StateError(f"task {task.task_id}: the chain binds another training plan than its description names")
+            raise StateError(f"task {task.task_id}: the chain binds another {d.plan.title} than its description names")
         check_class(d, task)
         if d.market.dataset(self.opened.dataset_id).schema.hex() != description.schema:
             raise StateError(
@@ -337,7 +346,7 @@ class Participant:
         return share
 
     def _make(self, task: TaskInfo, round_number: int, model: GlobalModel) -> Ready:
-        d, keys = self.deployment, self.deployment.keys["training"]
+        d, keys = self.deployment, self.deployment.update_keys
         if not model.fits(d.plan):
             raise SealingError(f"task {task.task_id}: the model is of another shape or scale than the plan's")
         weights = model_vector(d.plan, model.layers)
@@ -347,13 +356,13 @@ class Participant:
         checkpoint("reserved")
         seconds = {}
         started = time.perf_counter()
-        trace = exact.train(d.plan, self.opened.features, self.opened.mask, self.opened.labels, model.layers)
+        made = make_update(d.plan, self.opened, model, self._trainer)
         seconds["train"] = time.perf_counter() - started
-        self._advice = strains(trace)
+        self._advice = made.advice
 
         started = time.perf_counter()
         blinding = _core.fr_random(UPDATE_BLINDING)
-        vector = model_update_vector(d.plan, trace.update, blinding)
+        vector = made.vector(blinding)
         commitment = d.srs.commit(vector)
         sharing = split(vector, task.threshold, len(task.workers), d.srs)
         seconds["share"] = time.perf_counter() - started
@@ -392,8 +401,8 @@ class Participant:
         started = time.perf_counter()
         proof = prove_linked(
             keys,
-            ModelStatement(d.plan),
-            ModelWitness(trace, masks, blinding),
+            update_statement(d.plan),
+            made.witness(masks, blinding),
             d.srs,
             [dataset, weights, vector],
             challenge,

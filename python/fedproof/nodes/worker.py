@@ -164,16 +164,26 @@ class Worker:
         raise StateError(f"{self.account.name} is not in the committee of task {task.task_id}")
 
     def check_class(self, task: TaskInfo) -> None:
-        """Refuse a task whose datasets may have labels that its model is not trained on; StateError."""
+        """Refuse a task whose updates are proven with another circuit than this federation's, or whose datasets may
+        have labels that its model is not trained on; StateError.
+
+        With another circuit updates may be larger than the sum can hold, and this worker could check none of them.
+        """
+        plan, circuit = self.deployment.plan, self.deployment.update_keys.verifying.circuit_id
+        if task.training_circuit != circuit:
+            raise StateError(
+                f"task {task.task_id}: its key is of another circuit than that of the {plan.statement} which tasks of "
+                "this federation ask for"
+            )
         check_class(self.deployment, task)
 
     def check_update(self, task: TaskInfo, round_number: int, update: Update) -> None:
-        """Verify an update's training proof against its transcript.
+        """Verify an update's proof against its transcript.
 
         Raises:
             ProofError: it does not hold; anyone may now reject it on chain.
         """
-        vk = self.deployment.keys["training"].verifying
+        vk = self.deployment.update_keys.verifying
         chain_id = self.deployment.market.chain.chain_id
         pre = update_pre(self.federation, chain_id, vk.circuit_id, task, round_number, update)
         challenges = training_challenges(pre, update.attachments)
@@ -267,7 +277,7 @@ class Worker:
             SharingError, SealingError: what the digest commits to does not open.
         """
         d = self.deployment
-        circuit_id = d.keys["training"].verifying.circuit_id
+        circuit_id = d.update_keys.verifying.circuit_id
         pre = update_pre(self.federation, d.market.chain.chain_id, circuit_id, task, round_number, update)
         sealed = d.store.get(self.index_of(task, update).ids[index - 1].hex(), limit=self.sealed_bytes)
         context = sealing_context(pre, update.share_digest)
@@ -389,7 +399,7 @@ class Worker:
             fresh = model.moved(quotient)
         except InputError as error:
             raise SharingError(f"the sum cannot make a model: {error}") from None
-        blinding = np.ascontiguousarray(vector[d.plan.offset(d.plan.depth) :])
+        blinding = np.ascontiguousarray(vector[d.plan.blinding_at :])
         return Sum(count, total, blinding, quotient, remainder.astype(np.int64), fresh)
 
     def model_commitment(self, model: GlobalModel) -> bytes:
@@ -447,5 +457,5 @@ class Worker:
         )  # fmt: skip
 
     def finalize(self, task: TaskInfo, updates: Sequence[Update], aggregate: Aggregate) -> Receipt:
-        """Settle the round: one transaction verifies all training proofs and the aggregation proof."""
+        """Settle the round: one transaction verifies the proofs of all updates and the aggregation proof."""
         return self.federation.finalize_round(self.account, task, updates, aggregate)

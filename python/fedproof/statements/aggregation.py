@@ -36,7 +36,7 @@ import numpy as np
 from fedproof.errors import InputError
 from fedproof.learning.clipping import BoundedPlan
 from fedproof.learning.fixed import RANGE_BITS, Int
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.proving.lin import Lin, concatenate
 from fedproof.proving.lookup import Table
 from fedproof.proving.r1cs import ConstraintSystem, FrArray
@@ -93,7 +93,7 @@ class AggregationStatement:
         self._fix(((columns, 1),), 1, (update_bound,))
 
     @classmethod
-    def of(cls, plan: TrainingPlan | BoundedPlan) -> AggregationStatement:
+    def of(cls, plan: Plan) -> AggregationStatement:
         """The circuit for updates of a plan, each layer with its own bound; a bounded update is one layer.
 
         Raises:

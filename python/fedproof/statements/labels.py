@@ -18,7 +18,8 @@ from typing import Self, final
 import numpy as np
 
 from fedproof.errors import InputError
-from fedproof.learning.architecture import CROSS_ENTROPY, MAX_WIDTH, SQUARED, Model
+from fedproof.learning.architecture import CROSS_ENTROPY, MAX_WIDTH, SQUARED
+from fedproof.learning.arrays import Architecture, OtherModel
 from fedproof.learning.fixed import FEATURE_LIMIT, Int
 
 _BINARY, _CLASSES, _TARGET = "binary", "classes", "target"
@@ -58,8 +59,14 @@ class LabelKind:
         return cls(_BINARY if count == 2 else _CLASSES, count)
 
     @classmethod
-    def of(cls, model: Model) -> Self:
-        """The kind that training a model needs: the loss decides."""
+    def of(cls, model: Architecture) -> Self:
+        """The kind that training a model needs: the loss decides; a model outside the family says it itself.
+
+        Raises:
+            InputError: it says what is no kind.
+        """
+        if isinstance(model, OtherModel):
+            return cls.parse(model.labels)
         if model.loss == SQUARED:
             return cls(_TARGET, 0)
         return cls.of_classes(model.outputs if model.loss == CROSS_ENTROPY else 2)

@@ -34,7 +34,7 @@ from typing import Self, final
 import numpy as np
 
 from fedproof.learning.fixed import FEATURE_LIMIT, Int
-from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import Plan
 from fedproof.proving.r1cs import ConstraintSystem, FrArray
 from fedproof.statements.labels import BINARY, TARGET, LabelKind
 from fedproof.statements.layout import DATASET_BLINDING, DatasetLayout
@@ -69,8 +69,8 @@ class ListingStatement:
         self.name = kind.statement
 
     @classmethod
-    def of(cls, plan: TrainingPlan) -> Self:
-        """The circuit for datasets that a plan can train on."""
+    def of(cls, plan: Plan) -> Self:
+        """The circuit for datasets of a plan's tasks."""
         return cls(plan.rows, plan.columns, LabelKind.of(plan.model))
 
     def synthesize(self, cs: ConstraintSystem, witness: ListingWitness | None) -> None:

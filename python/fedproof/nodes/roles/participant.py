@@ -14,6 +14,7 @@ from web3.contract import Contract
 
 from fedproof import _core
 from fedproof.errors import FedproofError, SealingError, StateError, StorageError
+from fedproof.learning.local import Trainer
 from fedproof.ledger import Account, SignedTransaction
 from fedproof.ledger.committee import Complained, Kind
 from fedproof.ledger.federation import Enrolment, Federation, Stage, TaskInfo
@@ -129,6 +130,7 @@ class ParticipantRole:
 
     Args:
         federation: to send to. seen, market: the same contracts at a depth, to decide by.
+        trainer: of tasks that ask for bounded updates, as `Participant` takes it.
     """
 
     def __init__(
@@ -144,7 +146,9 @@ class ParticipantRole:
         acts: Acts,
         *,
         slot: int,
+        trainer: Trainer | None = None,
     ) -> None:
+        self._trainer = trainer
         self._deployment = deployment
         self._federation = federation
         self._seen = seen
@@ -272,7 +276,7 @@ class ParticipantRole:
     def _node(self, task_id: int, opened: OpenedDataset) -> Participant:
         if task_id not in self._nodes:
             self._nodes[task_id] = Participant(
-                self._deployment, self._federation, self._account, self._state, opened, self._seen
+                self._deployment, self._federation, self._account, self._state, opened, self._seen, self._trainer
             )
         return self._nodes[task_id]
 
