@@ -9,6 +9,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.sealing.test_escrow_form import escrow
 from fedproof import _core
 from fedproof.app import keystore
 from fedproof.app.contact import contact_json
-from fedproof.app.deployment import CONTRACTS, STATEMENTS, BlobRef, DeploymentFile
+from fedproof.app.deployment import CONTRACTS, BlobRef, DeploymentFile, statements_of
 from fedproof.app.keyfile import encode_key_file
 from fedproof.app.nodeconfig import ROLES
 from fedproof.app.nodetemplate import template
@@ -36,6 +37,7 @@ from fedproof.data.public import encode_table
 from fedproof.data.records import Records
 from fedproof.data.tablefile import open_table
 from fedproof.learning.architecture import Model
+from fedproof.learning.arrays import OtherModel
 from fedproof.learning.model import GlobalModel, TaskDescription
 from fedproof.ledger import Chain
 from fedproof.ledger.abi import CODEC, component_types
@@ -53,6 +55,7 @@ from fuzz.harness import CORPUS
 ID, WORD = "ab" * 32, "cd" * 32
 LOGISTIC = make_plan(KINDS["logistic"])
 DEEP = make_plan(KINDS["deep perceptron"])
+OTHER = replace(BOUNDED, described=OtherModel(((2, 2), ())))
 CSV = b"age,dose,outcome\n" + b"1.5,2,yes\n-3,4e2,no\n" * 20
 QUOTED = b'\xef\xbb\xbf"age ""in years""","dose, mg","label"\r\n' + b'1,2,"a"\r\n3,4,"b"\r\n' * 20
 
@@ -90,7 +93,7 @@ def _deployment() -> list[bytes]:
         class_id=1,
         plan=LOGISTIC,
         powers=BlobRef(ID, 900, ""),  # type: ignore[arg-type]
-        keys={name: BlobRef(ID, 70, WORD) for name in STATEMENTS},  # type: ignore[arg-type]
+        keys={name: BlobRef(ID, 70, WORD) for name in statements_of(LOGISTIC)},  # type: ignore[arg-type]
     )
     return [document.encode()]
 
@@ -235,11 +238,13 @@ def seeds() -> dict[str, Callable[[], list[bytes]]]:
     gemm = graphs.blob([graphs.GEMM1, graphs.RELU, graphs.GEMM2, graphs.SOFTMAX], "p")
     return {
         "verifying-key": _keys,
+        "other-model": lambda: [OtherModel(((3, 4), (4,), ()), "classes 3").encode()],
+        "any-plan": lambda: [LOGISTIC.encode(), BOUNDED.encode(), OTHER.encode()],
         "model-description": lambda: [plan.model.encode() for plan in (LOGISTIC, DEEP)],
         "training-plan": lambda: [LOGISTIC.encode(), DEEP.encode()],
-        "bounded-plan": lambda: [BOUNDED.encode()],
-        "global-model": lambda: [GlobalModel.start(each, 1).encode() for each in (LOGISTIC, DEEP)],
-        "task-description": lambda: [task.encode()],
+        "bounded-plan": lambda: [BOUNDED.encode(), OTHER.encode()],
+        "global-model": lambda: [GlobalModel.start(each, 1).encode() for each in (LOGISTIC, DEEP, OTHER)],
+        "task-description": lambda: [task.encode(), replace(task, plan=OTHER).encode()],
         "share": lambda: [Share(3, shared).encode()],  # type: ignore[arg-type]
         "output": lambda: [Output(3, shared).encode()],  # type: ignore[arg-type]
         "sealed-records": lambda: [b"".join(seal_records(KEY, CONTEXT, [bytes(5000)], chunk_log2=12))],

@@ -18,9 +18,11 @@ from fedproof.errors import FedproofError
 from fedproof.interop.onnx_in import read_onnx
 from fedproof.interop.onnx_served import read_served
 from fedproof.learning.architecture import Model
+from fedproof.learning.arrays import OtherModel
 from fedproof.learning.clipping import BoundedPlan
 from fedproof.learning.model import GlobalModel, TaskDescription
 from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.plans import decode_plan, proves
 from fedproof.ledger import receipts, rpc
 from fedproof.ledger.abi import decode_result
 from fedproof.ledger.artifacts import Artifact, load_artifact
@@ -99,6 +101,12 @@ def _model(data: bytes) -> object:
     return found.real()
 
 
+def _plan(data: bytes) -> object:
+    plan = decode_plan(data)
+    assert plan.encode() == data
+    return proves(plan), plan.weight_scales(), plan.digest()
+
+
 def _shape(data: bytes) -> object:
     document = _loads(data)
     return first_damaged(document) if isinstance(document, dict) else None
@@ -165,6 +173,8 @@ def _key_file(data: bytes) -> object:
 
 HARNESSES = [
     Harness("verifying-key", one_form(VerifyingKey.decode)),
+    Harness("other-model", one_form(OtherModel.decode)),
+    Harness("any-plan", _plan),
     Harness("model-description", one_form(Model.decode)),
     Harness("training-plan", one_form(TrainingPlan.decode)),
     Harness("bounded-plan", one_form(BoundedPlan.decode)),
