@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -25,8 +25,10 @@ from tests.contracts.federation.arena import BOND, Arena, Player
 from tests.contracts.federation.board import held, wrong
 from tests.contracts.federation.quarrel import WORKER_BOND
 
-EXAMPLES = int(os.environ.get("FEDPROOF_STATEFUL_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("FEDPROOF_STATEFUL_EXAMPLES", "3"))
 STEPS = 30
+SEED = 5
+"""Of the short run: its plays reject, complain, renew, close, refund, claim and release."""
 PLAYERS = st.integers(0, 2)
 WORKERS = st.integers(0, 2)
 ANY = st.integers(0, 50)
@@ -322,14 +324,16 @@ def test_no_play_breaks_a_promise(arena: Arena) -> None:
         player.masks = {k: v for k, v in player.masks.items() if k <= arena.federation.tasks()}
     done: Counter[str] = Counter()
     machine = type("Play", (Machine,), {"arena": arena, "done": done})
+    if "FEDPROOF_STATEFUL_EXAMPLES" not in os.environ:
+        machine = seed(SEED)(machine)
     run_state_machine_as_test(
         machine,
+        _min_steps=STEPS - 5,  # left to itself Hypothesis ends most plays before a round is full
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
             deadline=None,
             database=None,
-            derandomize="FEDPROOF_STATEFUL_EXAMPLES" not in os.environ,
             suppress_health_check=list(HealthCheck),
             phases=(Phase.generate,),
         ),
