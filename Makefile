@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-PY_ROOMS := $(wildcard python tests benches)
+PY_ROOMS := $(wildcard python tests benches fuzz)
 RUST_SOURCES := $(shell find src -name '*.rs' 2>/dev/null) Cargo.toml Cargo.lock
 
 .PHONY: demo test test-ipfs check unit setup dev-setup contracts clean

@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyIterator};
+use zeroize::Zeroizing;
 
 use crate::error::run;
 use crate::field::{FrOne, FrVec};
@@ -276,10 +277,11 @@ impl ProvingKey {
 
     #[pyo3(signature = (r1cs, z, seed=None))]
     fn prove(&self, py: Python<'_>, r1cs: &R1cs, z: FrVec, seed: Option<PyBackedBytes>) -> PyResult<Bytes> {
+        let z = Zeroizing::new(z.0); // the caller's array stays as it is
         run(py, || {
             let proof = self
                 .0
-                .prove(&r1cs.0, &z.0, &mut random::rng_for(b"proof", seed.as_deref())?)?;
+                .prove(&r1cs.0, &z, &mut random::rng_for(b"proof", seed.as_deref())?)?;
             Ok(proof_encode(&proof).into())
         })
     }

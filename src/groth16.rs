@@ -6,8 +6,7 @@ use ark_ff::{FftField, Field};
 use ark_groth16::{Groth16, Proof, ProvingKey as ArkKey};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use ark_relations::gr1cs::{ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable};
-use rand_chacha::rand_core::{RngCore, SeedableRng};
-use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::RngCore;
 use rayon::join;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
@@ -18,7 +17,7 @@ use crate::evm::product_is_one;
 use crate::msm::sum_of_multiples;
 use crate::points::{g1_decode, g1_encode, g2_decode, g2_encode, msm, G1_BYTES, G2_BYTES};
 use crate::r1cs::{Shape, System};
-use crate::random;
+use crate::random::{self, SecretRng};
 use crate::vectors::GRAIN;
 
 type Scheme = Groth16<Bn254, CommittedReduction>;
@@ -95,8 +94,8 @@ pub struct Dealer {
 }
 
 impl Dealer {
-    pub fn random(rng: &mut ChaCha20Rng) -> Self {
-        let [alpha, beta] = std::array::from_fn(|_| Zeroizing::new(random::nonzero(rng)));
+    pub fn random(rng: &mut SecretRng) -> Self {
+        let [alpha, beta] = std::array::from_fn(|_| random::nonzero(rng));
         let mut tau = Zeroizing::new([0; 32]);
         rng.fill_bytes(&mut *tau);
         Self { alpha, beta, tau }
@@ -112,8 +111,8 @@ struct Trapdoor {
 }
 
 impl Trapdoor {
-    fn random(dealer: &Dealer, rng: &mut ChaCha20Rng) -> Self {
-        let [delta, eta] = std::array::from_fn(|_| Zeroizing::new(random::nonzero(rng)));
+    fn random(dealer: &Dealer, rng: &mut SecretRng) -> Self {
+        let [delta, eta] = std::array::from_fn(|_| random::nonzero(rng));
         Self {
             alpha: dealer.alpha.clone(),
             beta: dealer.beta.clone(),
@@ -125,16 +124,16 @@ impl Trapdoor {
 
 impl Key {
     /// A key by one dealer, who forgets delta and eta afterwards, and the rest after its last key. For development.
-    pub fn setup(system: &System, dealer: &Dealer, rng: &mut ChaCha20Rng) -> Result<Self> {
+    pub fn setup(system: &System, dealer: &Dealer, rng: &mut SecretRng) -> Result<Self> {
         Self::setup_with(
             system,
             &Trapdoor::random(dealer, rng),
-            &mut ChaCha20Rng::from_seed(*dealer.tau),
+            &mut SecretRng::from_seed(&dealer.tau),
         )
     }
 
-    /// `rng` draws tau.
-    fn setup_with(system: &System, trapdoor: &Trapdoor, rng: &mut ChaCha20Rng) -> Result<Self> {
+    /// `rng` draws tau. arkworks takes the secrets by value, and does not wipe its copies of them.
+    fn setup_with(system: &System, trapdoor: &Trapdoor, rng: &mut SecretRng) -> Result<Self> {
         if system.shape.wires > system.matrices.iter().map(|matrix| matrix.cols.len()).sum() {
             return Err(bad("there are more wires than entries, so some stand in no constraint"));
         }
@@ -197,25 +196,32 @@ impl Key {
         msm(&self.committed, values)
     }
 
-    /// A proof with fresh blinding; refuses another circuit and an assignment that does not satisfy it.
-    pub fn prove(&self, system: &System, z: &[Fr], rng: &mut ChaCha20Rng) -> Result<Proof<Bn254>> {
+    /// A proof with fresh blinding; refuses another circuit and an assignment that does not satisfy it. What it makes of the
+    /// assignment is wiped; the assignment is the caller's.
+    pub fn prove(&self, system: &System, z: &[Fr], rng: &mut SecretRng) -> Result<Proof<Bn254>> {
         if system.digest != self.circuit || system.shape != self.shape {
             return Err(bad("the proving key was made for another circuit"));
         }
         if self.ark.h_query.len() + 1 != system.domain_size() {
             return Err(bad("the proving key is damaged: its domain is not the circuit's"));
         }
-        let products = system.products(z)?;
-        let [a, b, c] = &products;
+        let products = Zeroizing::new(system.products(z)?);
+        let [a, b, c] = &*products;
         if let Some(row) = (0..a.len()).find(|&i| a[i] * b[i] != c[i]) {
             return Err(bad(format!("the assignment does not satisfy row {row}")));
         }
-        let [r, s] = std::array::from_fn(|_| Zeroizing::new(random::nonzero(rng)));
+        let [r, s] = std::array::from_fn(|_| random::nonzero(rng));
         self.proof(products, z, system.shape.instance(), (&r, &s))
     }
 
     /// The proof of a satisfied system with this blinding: what arkworks' prover makes of it, to the byte.
-    fn proof(&self, products: [Vec<Fr>; 3], z: &[Fr], instance: usize, (r, s): (&Fr, &Fr)) -> Result<Proof<Bn254>> {
+    fn proof(
+        &self,
+        products: Zeroizing<[Vec<Fr>; 3]>,
+        z: &[Fr],
+        instance: usize,
+        (r, s): (&Fr, &Fr),
+    ) -> Result<Proof<Bn254>> {
         let (pk, vk) = (&self.ark, &self.ark.vk);
         let (private, z) = (&z[instance..], &z[1..]);
         // All five sums at once, so that no core waits at the end of each.
@@ -241,7 +247,8 @@ impl Key {
         let a = a + pk.a_query[0] + vk.alpha_g1 + pk.delta_g1 * *r;
         let b_g1 = b_g1 + pk.b_g1_query[0] + pk.beta_g1 + pk.delta_g1 * *s;
         let b_g2 = b_g2 + pk.b_g2_query[0] + vk.beta_g2 + vk.delta_g2 * *s;
-        let c = a * *s + b_g1 * *r - pk.delta_g1 * (*r * s) + l + h?;
+        let rs = Zeroizing::new(*r * s);
+        let c = a * *s + b_g1 * *r - pk.delta_g1 * *rs + l + h?;
         Ok(Proof {
             a: a.into_affine(),
             b: b_g2.into_affine(),
@@ -265,27 +272,27 @@ impl Key {
 /// Where all rows hold, C is A B modulo `X^n - 1`. So with `A B = low + X^n high`, `h = high` and `C = low + high`. On the
 /// coset `g w^i`, where `X^n = g^n`, A B interpolates to `low + g^n high`; less C, that is `(g^n - 1) h`. C itself need
 /// not be known on the coset, which saves one transform of seven.
-fn quotient(products: [Vec<Fr>; 3]) -> Result<Vec<Fr>> {
+fn quotient(mut products: Zeroizing<[Vec<Fr>; 3]>) -> Result<Zeroizing<Vec<Fr>>> {
     let domain = Radix2EvaluationDomain::<Fr>::new(products[0].len())
         .ok_or_else(|| CoreError::Internal("prove: no evaluation domain is large enough".into()))?;
     let coset = domain
         .get_coset(Fr::GENERATOR)
         .ok_or_else(|| CoreError::Internal("prove: the domain has no coset".into()))?;
-    let [mut a, mut b, mut c] = products;
+    let [mut a, mut b, mut c] = products.each_mut().map(|values| Zeroizing::new(std::mem::take(values)));
     for values in [&mut a, &mut b] {
-        domain.ifft_in_place(values);
-        coset.fft_in_place(values);
+        domain.ifft_in_place(&mut **values);
+        coset.fft_in_place(&mut **values);
     }
-    a.par_iter_mut().zip(&b).with_min_len(GRAIN).for_each(|(a, b)| *a *= b);
+    a.par_iter_mut().zip(&*b).with_min_len(GRAIN).for_each(|(a, b)| *a *= b);
     drop(b);
-    coset.ifft_in_place(&mut a);
-    domain.ifft_in_place(&mut c);
+    coset.ifft_in_place(&mut *a);
+    domain.ifft_in_place(&mut *c);
     let scale = domain
         .evaluate_vanishing_polynomial(Fr::GENERATOR)
         .inverse()
         .ok_or_else(|| CoreError::Internal("prove: the coset meets the domain".into()))?;
     a.par_iter_mut()
-        .zip(&c)
+        .zip(&*c)
         .with_min_len(GRAIN)
         .for_each(|(a, c)| *a = (*a - c) * scale);
     Ok(a)
@@ -372,8 +379,8 @@ mod tests {
 
     use crate::sparse::Rows;
 
-    fn rng() -> ChaCha20Rng {
-        ChaCha20Rng::from_seed([7; 32])
+    fn rng() -> SecretRng {
+        SecretRng::from_seed(&[7; 32])
     }
 
     /// Wires 1, x, c0, c1, w with the rows `c0 * x = w` and `c1 * w = c0`.
@@ -459,15 +466,16 @@ mod tests {
                 .collect();
             let stock = Scheme::create_proof_with_reduction_and_matrices(
                 &key.ark,
-                r,
-                s,
+                *r,
+                *s,
                 &matrices,
                 system.shape.instance(),
                 system.constraints(),
                 &z,
             )
             .unwrap();
-            let ours = key.proof(system.products(&z).unwrap(), &z, system.shape.instance(), (&r, &s));
+            let products = Zeroizing::new(system.products(&z).unwrap());
+            let ours = key.proof(products, &z, system.shape.instance(), (&r, &s));
             assert_eq!(proof_encode(&ours.unwrap()), proof_encode(&stock));
         }
     }

@@ -6,7 +6,6 @@ use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::scalar_mul::BatchMulPreprocessing;
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::UniformRand;
-use rand_chacha::ChaCha20Rng;
 use zeroize::Zeroizing;
 
 use crate::codec::{put_count, put_g1s, Form, Reader};
@@ -14,7 +13,7 @@ use crate::error::{bad, Result};
 use crate::evm::product_is_one;
 use crate::points::{g2_encode, msm};
 use crate::poly::{divide_linear, evaluate};
-use crate::random;
+use crate::random::{self, SecretRng};
 use crate::vectors::{check_length, powers};
 
 const MAGIC: &[u8] = b"fedproof/srs/v1\0";
@@ -28,7 +27,7 @@ pub struct Powers {
 
 impl Powers {
     /// Powers by one dealer, who forgets tau. For development.
-    pub fn generate(size: usize, g2_powers: &[usize], rng: &mut ChaCha20Rng) -> Result<Self> {
+    pub fn generate(size: usize, g2_powers: &[usize], rng: &mut SecretRng) -> Result<Self> {
         check_length(size)?;
         if size < 2 {
             return Err(bad(format!("at least 2 powers are needed, got {size}")));
@@ -38,7 +37,7 @@ impl Powers {
                 "power {k} of G2 is not below the size {size}, so nobody could check it"
             )));
         }
-        let tau = Zeroizing::new(random::nonzero(rng));
+        let tau = random::nonzero(rng);
         let exponents = Zeroizing::new(powers(*tau, size)?);
         let g1 = BatchMulPreprocessing::new(G1Projective::from(G1Affine::generator()), size).batch_mul(&exponents);
         let g2 = std::iter::once(&1)
@@ -125,7 +124,7 @@ impl Powers {
 
     /// One pairing product under random weights: `e(P_(i+1), [1]) = e(P_i, [tau])` for all i, and
     /// `e(P_k, [1]) = e([1], T_k)` for each power k of G2. A false file passes with probability about 2^-254.
-    fn consistent(&self, rng: &mut ChaCha20Rng) -> Result<bool> {
+    fn consistent(&self, rng: &mut SecretRng) -> Result<bool> {
         if self.g1[0] != G1Affine::generator() || self.g1[1].is_zero() {
             return Ok(false);
         }

@@ -7,13 +7,16 @@ from fedproof import _core
 from .support import R, fr, one
 
 
-# Arity 2 and 4: iden3/circomlibjs, test/poseidon.js. Arity 1: iden3/go-iden3-crypto, poseidon/poseidon_test.go.
+# Arity 2 and 4: iden3/circomlibjs, test/poseidon.js. Arity 1, 5, 6: iden3/go-iden3-crypto, poseidon/poseidon_test.go.
 @pytest.mark.parametrize(
     ("inputs", "digest"),
     [
         ([1], 18586133768512220936620570745912940619677854269274689475585506675881198879027),
         ([1, 2], 0x115CC0F5E7D690413DF64C6B9662E9CF2A3617F2743245519E19607A4417189A),
         ([1, 2, 3, 4], 0x299C867DB6C1FDD79DCEFA40E4510B9837E60EBB1CE0663DBAA525DF65250465),
+        ([1, 2, 0, 0, 0], 1018317224307729531995786483840663576608797660851238720571059489595066344487),
+        ([3, 4, 0, 0, 0], 5811595552068139067952687508729883632420015185677766880877743348592482390548),
+        ([1, 2, 3, 4, 5, 6], 20400040500897583745843009878988256314335038853985262692600694741116813247201),
     ],
 )
 def test_poseidon_matches_circomlib(inputs: list[int], digest: int) -> None:

@@ -76,12 +76,14 @@ class ParquetFile:
                     start += part.num_rows
 
     def _rows_within(self, metadata: Any, strings: Sequence[str]) -> int:
-        """How many rows of text a batch may have by what the file says of itself."""
+        """How many rows a batch with text may have by what the file says of itself.
+
+        By the size of whole row groups: asked for a column whose metadata is damaged, Arrow ends the process.
+        """
         least = MAX_STREAMED_ROWS
-        wanted = {self.names.index(name) for name in strings}
-        for number in range(metadata.num_row_groups):
+        for number in range(metadata.num_row_groups if strings else 0):
             group = metadata.row_group(number)
-            size = sum(group.column(index).total_uncompressed_size for index in wanted)
+            size = group.total_byte_size
             if size > BATCH_BYTES and group.num_rows > 0:
                 least = min(least, max(1, BATCH_BYTES * group.num_rows // size))
         return least

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import re
+from typing import Any, Final, Protocol
 
 from fedproof.errors import LedgerError
+
+_QUANTITY: Final = re.compile("0x[0-9a-fA-F]{1,64}")
 
 
 class RpcError(LedgerError):
@@ -41,11 +44,8 @@ def hex_data(data: bytes) -> str:
 
 def parse_quantity(value: Any, what: str) -> int:
     """A JSON-RPC quantity such as `0x1f`. A node that sends anything else is not trusted further."""
-    if isinstance(value, str) and value.startswith("0x") and 2 < len(value) <= 66:
-        try:
-            return int(value[2:], 16)
-        except ValueError:
-            pass
+    if isinstance(value, str) and _QUANTITY.fullmatch(value):  # `int` takes a sign, spaces and underscores, too
+        return int(value, 16)
     raise LedgerError(f"the node sent no hexadecimal number as {what}: check that the URL is a JSON-RPC endpoint")
 
 

@@ -95,7 +95,7 @@ def encode_signed(fields: Mapping[str, Any]) -> bytes:
     kind = int(str(fields.get("type", "0x0")), 16)
     try:
         parts = [_rlp_part(fields, name) for name in names]
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError):  # the last of a negative number
         return b""
     encoded: bytes = rlp.encode(parts)
     return (bytes([kind]) if kind else b"") + encoded
