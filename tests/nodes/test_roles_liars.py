@@ -143,7 +143,7 @@ def test_a_participant_never_publishes_more_than_t_shares(cast: Cast) -> None:
 
 def drop_share(cast: Cast, task_id: int, participant: int, index: int) -> Path:
     update = cast.federation.updates(task_id, 1)[participant]
-    blob = cast.deployment.store.get(update.sealed_digest.hex())[32 * (index - 1) : 32 * index].hex()
+    blob = cast.deployment.store.get(update.sealed_digest.hex())[64 + 32 * (index - 1) : 64 + 32 * index].hex()
     path: Path = cast.world.folder / "public" / "blobs" / blob
     path.unlink()
     return path

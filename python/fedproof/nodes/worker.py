@@ -6,6 +6,7 @@ A worker releases an output only after the set is frozen and it has itself verif
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -302,9 +303,12 @@ class Worker:
         except (OSError, SharingError):  # not kept, or damaged
             known = share_index(self.deployment.store, update, *size)
             with suppress(OSError):  # a full disk is no reason not to look at a share
-                kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                for folder in (kept.parent.parent, kept.parent):
+                    folder.mkdir(mode=0o700, exist_ok=True)
                 part = kept.with_suffix(".part")
-                part.write_bytes(known.encode())
+                descriptor = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(known.encode())
                 part.replace(kept)
         if len(self._indexes) >= MOST_INDEXES:
             self._indexes.clear()
