@@ -97,7 +97,7 @@ def test_the_configuration_names_it(tmp_path: Path) -> None:
         found = read_config(path).participant
         assert found is not None
         assert found.trainer == expected
-    for line in ('trainer = "clinic"', "trainer = 3", 'trainer = ""', 'trainer = "/tmp/x.py:f"'):
+    for line in ('trainer = "clinic"', "trainer = 3", 'trainer = ""', 'trainer = "folder/x.py:f"'):
         path.write_text(text + line)
         with pytest.raises(InputError, match=r"participant\.trainer"):
             read_config(path)

@@ -302,21 +302,23 @@ class Participant:
         Raises:
             StateError: what was sealed is not here.
         """
-        sealed = [self.sent.sealed(task.task_id, round_number, j) for j in range(1, len(task.workers) + 1)]
-        wanted = sealed[index - 1]
-        if wanted is None:
+        sealed = self._sealed(task, round_number)
+        if sealed[index - 1] is None:
             raise StateError(f"the sealed shares of round {round_number} of task {task.task_id} are lost")
-        self.deployment.store.put(wanted)
-        commitments = self.sent.commitments(task.task_id, round_number)
-        if commitments is not None and all(each is not None for each in sealed):
-            put_shares(self.deployment.store, commitments, [each for each in sealed if each is not None])
+        for blob in (sealed[index - 1], *sealed[: index - 1], *sealed[index:]):  # those of others may be gone with it
+            if blob is not None:
+                self.deployment.store.put(blob)
+        self._republish_index(task, round_number)
 
     def _republish_index(self, task: TaskInfo, round_number: int) -> None:
-        commitments = self.sent.commitments(task.task_id, round_number)
-        sealed = [self.sent.sealed(task.task_id, round_number, j) for j in range(1, len(task.workers) + 1)]
+        """Put the index of the shares into the store once more, if all that it is made of is here."""
+        commitments, sealed = self.sent.commitments(task.task_id, round_number), self._sealed(task, round_number)
         if commitments is not None and None not in sealed:
             ids = tuple(bytes.fromhex(content_id(each)) for each in sealed if each is not None)
             self.deployment.store.put(ShareIndex(commitments, ids).encode())
+
+    def _sealed(self, task: TaskInfo, round_number: int) -> list[bytes | None]:
+        return [self.sent.sealed(task.task_id, round_number, j) for j in range(1, len(task.workers) + 1)]
 
     def revealed_id(self, task: TaskInfo, round_number: int, index: int) -> bytes:
         """The content id, 32 bytes, of what `reveal` would publish; nothing leaves this node. Errors as there."""
