@@ -25,7 +25,12 @@ def task() -> None:
 @task.command("open", epilog=WINDOWS)
 @click.option("--name", required=True, help="Of the task, for people.")
 @click.option("--rounds", required=True, type=int, help="Rounds to settle; the deployment's masks bound it.")
-@click.option("--participants", required=True, type=int, help="Most participants, up to 160.")
+@click.option(
+    "--participants",
+    required=True,
+    type=int,
+    help="Most participants, up to 160; when so many have enrolled, the first round opens by itself.",
+)
 @click.option("--min-updates", default=3, show_default=True, type=int, help="A round of fewer is refused; 2 at least.")
 @click.option(
     "--worker",
@@ -128,7 +133,7 @@ def _tokens(parse: Any, option: str, text: str) -> int:
 @signing_options
 @network_options
 def start(task_id: int, at: int | None, timeout: float, as_json: bool, quiet: bool, **where: Any) -> None:
-    """Close the enrolment of TASK and open its first round; the sponsor alone can."""
+    """Close the enrolment of TASK and open its first round, before all places are taken; the sponsor alone can."""
     from fedproof.app.tasks import start_task
 
     with opened_network(quiet, where) as (network, terminal), signer(where) as (account, state):
