@@ -5,7 +5,8 @@
 What the contract spends does not depend on the statements' size: the verifier sees public inputs, and points. So toy
 statements with the public inputs and committed segments of the real ones are proven; every proof is real, and so is
 every transaction. `gas_per_update` = (openRound + every submit + finalizeRound) / updates (protocol, section 7); a task
-whose places are all taken has no openRound. The parts are read from traces: what a transaction costs before it runs
+whose places are all taken has no openRound: its last enrolment opens round 1, and what that takes more than the one
+before it is shown beside. The parts are read from traces: what a transaction costs before it runs
 (base, calldata), what the curve's precompiles take, what storage and logs take, and the rest.
 """
 
@@ -73,11 +74,10 @@ def shared_keys() -> tuple[Keys, Keys]:
     )
 
 
-def measure(arena: arenas.Arena, participants: int) -> tuple[Figure, dict[str, dict[str, float]]]:
+def measure(arena: arenas.Arena, participants: int) -> tuple[list[Figure], dict[str, dict[str, float]]]:
     """One round; the figure, and the parts of a submission and of the end, per update."""
     task = arena.open_task(max_participants=participants, submit_blocks=10 * participants)
-    for player in arena.players[:participants]:
-        arena.enrol(task, player)
+    enrolled = [arena.enrol(task, player).gas_used for player in arena.players[:participants]]
     task, federation = arena.now(task), arena.federation
     submitted = []
     for player in arena.players[:participants]:
@@ -89,12 +89,14 @@ def measure(arena: arenas.Arena, participants: int) -> tuple[Figure, dict[str, d
     finalized = arena.finalize(arena.now(task))
     total = sum(each.gas_used for each in submitted) + finalized.gas_used
     figure = Figure(f"gas per update, {participants} updates", "gas", [total / participants], LIMITS[participants])
+    opening = (enrolled[-1] - enrolled[-2]) / participants
+    opened = Figure(f"opening, in the last enrolment, {participants} updates", "gas per update", [opening])
     made = [parts(arena.chain, each) for each in submitted]
     table = {
         "submitUpdate": {name: sum(each[name] for each in made) / participants for name in COLUMNS},
         "finalizeRound": {name: value / participants for name, value in parts(arena.chain, finalized).items()},
     }
-    return figure, table
+    return [figure, opened], table
 
 
 def main() -> None:
@@ -105,8 +107,8 @@ def main() -> None:
         arena = arenas.build(world.build(chain), max(LIMITS))
         arena.training_keys, arena.aggregation_keys = shared_keys()
         for participants in LIMITS:
-            figure, tables[participants] = measure(arena, participants)
-            figures.append(figure)
+            made, tables[participants] = measure(arena, participants)
+            figures += made
     show(figures, chosen.json)
     if chosen.json:
         print(json.dumps({str(size): table for size, table in tables.items()}, indent=2))

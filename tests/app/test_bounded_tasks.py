@@ -5,6 +5,7 @@ The participants' trainer is a small network of numpy arrays, as a user of anoth
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -373,6 +374,7 @@ def test_who_has_no_trainer_takes_no_part(place: Town) -> None:
         (start_of(1)[:-1], "its arrays are"), ([*start_of(1)[:-1], np.array(np.nan)], "not finite"),
         ([*start_of(1)[:-1], np.array("x")], "no .npz file of arrays of numbers"),
         ([*start_of(1)[:-1], np.array([None])], "no .npz file of arrays of numbers"),
+        ([*start_of(1)[:-1], start_of(1)[-1] * 1j], "no .npz file of arrays of numbers"),
     ],
 )  # fmt: skip
 def test_a_start_that_is_none_is_one_line(place: Town, tmp_path: Path, arrays: list[Any], match: str) -> None:
@@ -380,12 +382,36 @@ def test_a_start_that_is_none_is_one_line(place: Town, tmp_path: Path, arrays: l
     with pytest.raises(InputError, match=match) as caught:
         read_start(tmp_path / "start.npz", place.document.plan)
     assert "\n" not in str(caught.value)
-    (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(InputError, match=r"text\.npz: no \.npz file"):
-        read_start(tmp_path / "text.npz", place.document.plan)
+    for junk in (b"no archive", b"", b"PK\x05\x06" + bytes(18)):
+        (tmp_path / "text.npz").write_bytes(junk)
+        with pytest.raises(InputError, match=r"text\.npz: (no \.npz file|.*its arrays are)"):
+            read_start(tmp_path / "text.npz", place.document.plan)
     start = GlobalModel.of_arrays(place.document.plan, start_of(1))
     with pytest.raises(InputError, match="--seed draws a start model and --start brings one"):
         opening(place, "both", start=start, seed=3).check(place.document.plan)
+
+
+def test_a_start_that_inflates_is_refused_before_it_does(
+    place: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "bomb.npz", np.zeros(10**7))
+    assert (tmp_path / "bomb.npz").stat().st_size < 200_000
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(InputError, match=r"bomb\.npz: no \.npz file"):
+        read_start(tmp_path / "bomb.npz", place.document.plan)
+
+
+@pytest.mark.parametrize("place_", [40, 60, 200])
+def test_a_damaged_start_is_one_line(place: Town, tmp_path: Path, place_: int) -> None:
+    """Deflate, zip and header each have errors of their own."""
+    np.savez_compressed(tmp_path / "start.npz", *start_of(1))
+    held = bytearray((tmp_path / "start.npz").read_bytes())
+    for shift in range(40):
+        bent = bytearray(held)
+        bent[place_ + shift] ^= 0x5A
+        (tmp_path / "bent.npz").write_bytes(bent)
+        with contextlib.suppress(InputError):  # a bit that changes a value alone passes
+            read_start(tmp_path / "bent.npz", place.document.plan)
 
 
 # -- an audit of what a cheater wrote --

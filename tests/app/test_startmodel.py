@@ -92,6 +92,13 @@ def test_what_task_model_wrote_is_a_start(tmp_path: Path) -> None:
     document = RoundModel(3, 2, model, bytes(64), "ab").to_json(schema, "cd")
     first = Start.read(written(tmp_path, document)).first(plan, schema, 1)
     assert distance(plan, first, model.layers) <= 1 / MOVED_BY + 1e-9
+    shorter = {name: document[name][:-1] for name in ("features", "centre", "scale")}
+    for change, said in (
+        (shorter, "names 2 features, and its model reads 3"),
+        ({"target": {"centre": 10**400, "scale": 1.0}}, "neither a layer list nor a model"),
+    ):
+        with pytest.raises(InputError, match=said):
+            Start.read(written(tmp_path, {**document, **change}))
 
 
 def test_a_layer_list_is_a_start_whose_loss_is_the_plan_s_where_it_has_none(tmp_path: Path) -> None:
@@ -149,6 +156,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "no number": ([linear(3, 4, float("nan")), "ReLU", linear(4, 2), "Softmax"], "NaN or infinite"),
     "an unknown operator": (blob([GEMM1, node("Tanh", "h", "r"), GEMM2, SOFTMAX], "p"), "outside the family"),
     "no relu in a graph": (blob([GEMM1, node("Gemm", "h w2 b2", "z"), SOFTMAX], "p"), "a relu layer is needed"),
+    "a number beyond all": (
+        json.dumps([linear(3, 4), "ReLU", linear(4, 2), "Softmax"]).replace("0.5", "1" + "0" * 400, 1).encode(),
+        "not numbers",
+    ),
     "another JSON": ({"weights": [1]}, "neither a layer list nor a model"),
     "bad JSON": (b"[1, ", "not JSON"),
     "deep JSON": (b"[" * 100_000, "not JSON"),

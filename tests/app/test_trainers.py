@@ -37,6 +37,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "clinic" / "training.py").write_text(CODE)
     (tmp_path / "clinic" / "broken.py").write_text("raise RuntimeError('31.4159')")
     (tmp_path / "clinic" / "bent.py").write_text("def train(:")
+    (tmp_path / "clinic" / "lazy.py").write_text("def __getattr__(name):\n    raise RuntimeError('31.4159')")
     monkeypatch.syspath_prepend(tmp_path)
     return "clinic.training:train"
 
@@ -56,6 +57,7 @@ def test_a_trainer_is_loaded_by_its_name(module: str) -> None:
         (":train", "must be module:function"), ("clinic.training:train\n", "must be module:function"),
         ("clinic.nowhere:train", r"cannot be imported \(ModuleNotFoundError\): install it"),
         ("clinic.broken:train", r"cannot be imported \(RuntimeError\)"),
+        ("clinic.lazy:train", r"cannot be imported \(RuntimeError\)"),
         ("clinic.bent:train", r"cannot be imported \(SyntaxError\)"),
         ("clinic.training:test", "has no function 'test'"), ("clinic.training:rate", "has no function 'rate'"),
     ],

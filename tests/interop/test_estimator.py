@@ -258,6 +258,8 @@ def spoilt(value: float) -> np.ndarray:
         (X4[:0], Y4[:0], "0 sample(s)"),
         (X4[:2], Y4[:2], "2 rows (n_samples=2) for 3 participants"),
         ([["a"] * 4] * 120, Y4, "holds what is no number"),
+        ([[10**400] * 4] * 120, Y4, "holds what is no number"),
+        ([[1.0] * 4] * 119 + [[1.0] * 3], Y4, "rows of different lengths"),
         (X4 + 1j, Y4, "Complex data not supported"),
     ],
 )

@@ -95,6 +95,7 @@ def test_a_layer_outside_the_family_is_named_with_what_is_left_to_it(layer: Any)
         ([("Linear", 0, 2)], "whole numbers"),
         ([("Linear", 4, 10**9)], "whole numbers"),
         ([("Linear", 2, 1, [[1, "x"]])], "not numbers"),
+        ([("Linear", 2, 1, [[1, 10**400]])], "not numbers"),
         ([("Linear", 2, 1, [[1, 2, 3]])], "shape (1, 3); (1, 2) is needed"),
         ([("Linear", 2, 1, [[1, np.nan]])], "NaN or infinite"),
         ([("Linear", 2, 1, None, [1.0])], "a bias and no weights"),

@@ -86,6 +86,10 @@ def fails(weights: list[Float], _: Records) -> Sequence[Any]:
     raise RuntimeError(f"record {SECRET} is odd")
 
 
+def tells(weights: list[Float], _: Records) -> Sequence[Any]:
+    raise InputError(f"record {SECRET} is odd")  # an error of ours in a stranger's hands
+
+
 def leaves(weights: list[Float], _: Records) -> Sequence[Any]:
     raise SystemExit(0)  # a node goes on
 
@@ -94,7 +98,9 @@ def leaves(weights: list[Float], _: Records) -> Sequence[Any]:
     ("trainer", "match"),
     [
         (fails, r"the trainer failed: RuntimeError at test_local\.py:\d+$"),
+        (tells, "the trainer failed: InputError"),
         (leaves, "the trainer failed: SystemExit"),
+        (lambda weights, _: [layer * 1j for layer in weights], "the trainer failed: ValueError"),
         (lambda weights, _: None, "the trainer failed: TypeError"),
         (lambda weights, _: ["x"] * 3, "the trainer failed: ValueError"),
         (lambda weights, _: weights[:-1], "gave arrays of shapes"),

@@ -241,9 +241,11 @@ def _decode_json(blob: bytes, loss: str | None) -> _Found:
         weights = tuple(layer.astype(np.float64) / scale for layer, scale in layers)
         lists = (document["features"], document["centre"], document["scale"])
         target = document["target"] or {"centre": 0.0, "scale": 1.0}
+        if not all(len(each) == model.widths[0] for each in lists):
+            raise InputError(f"it names {len(lists[0])} features, and its model reads {model.widths[0]}")
         inputs = Standardisation(*(tuple(each) for each in lists))
         return _Found(Imported(model, weights), inputs, (float(target["centre"]), float(target["scale"])))
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         raise InputError("neither a layer list nor a model that fedproof task model wrote") from None
 
 

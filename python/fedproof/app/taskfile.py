@@ -34,6 +34,8 @@ from fedproof.storage.folders import open_plain
 _CONTENT_ID: Final = re.compile(r"[0-9a-f]{64}")
 _WORKER_BYTES: Final = 1 << 16
 _START_BYTES: Final = 64 << 20
+_HEADERS: Final = 1 << 20
+"""What the headers of a start file's arrays may take together, in bytes."""
 
 
 def read_workers(paths: Sequence[Path]) -> tuple[PublicKeys, ...]:
@@ -219,9 +221,18 @@ def read_start(path: Path, plan: Plan) -> GlobalModel:
     """
     data = _read(path, _START_BYTES, "a .npz file of the model's arrays, as numpy.savez writes it")
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as held:
+            inflated = sum(each.file_size for each in held.infolist())
+        if inflated > 16 * plan.model.parameters + _HEADERS:  # before any of it is in memory
+            raise ValueError
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = [np.asarray(file[name], dtype=np.float64) for name in file.files]
-    except (ValueError, TypeError, OSError, KeyError, AttributeError, zipfile.BadZipFile):
+            given = [file[name] for name in file.files]
+        if any(array.dtype.kind not in "biuf" for array in given):
+            raise ValueError
+        arrays = [array.astype(np.float64) for array in given]
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - zip, inflate and header each have errors of their own, and more than they document
         raise InputError(f"{shown(path)}: no .npz file of arrays of numbers; numpy.savez writes one") from None
     try:
         return GlobalModel.of_arrays(plan, arrays)

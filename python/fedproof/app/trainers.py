@@ -34,13 +34,12 @@ def load_trainer(name: str) -> Trainer:
         raise InputError(f"{KEY} {quoted(name)} must be {FORM}")
     module_name, _, function = name.partition(":")
     try:
-        module = importlib.import_module(module_name)
+        found: Trainer | None = getattr(importlib.import_module(module_name), function, None)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code, which may raise anything
         raise InputError(
             f"{KEY}: module {quoted(module_name)} cannot be imported ({type(error).__name__}): install it where this "
             "node runs"
         ) from None
-    found: Trainer | None = getattr(module, function, None)
     if not callable(found):
         raise InputError(f"{KEY}: module {quoted(module_name)} has no function {quoted(function)}")
     return found

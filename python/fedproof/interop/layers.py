@@ -91,7 +91,7 @@ def _array(values: Any, name: str, shape: tuple[int, ...]) -> Float:
             values = getattr(values, method)()
     try:
         array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{name}: its weights are not numbers") from None
     if array.shape != shape:
         raise InputError(f"{name}: a weight or bias of shape {array.shape}; {shape} is needed")

@@ -32,7 +32,7 @@ MAX_ROUNDS = 4095  # a task has a fresh mask for each round, and one more
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Part:
     """One participant's records in training order.
 

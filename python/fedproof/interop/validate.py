@@ -38,7 +38,10 @@ def features(X: Any, where: str = "X") -> tuple[Float, tuple[str, ...] | None]:
         raise DataError(f"{where} is sparse; give a dense array")
     columns = list(getattr(X, "columns", ()))
     names = tuple(columns) if columns and all(isinstance(name, str) for name in columns) else None
-    array = np.asarray(X)
+    try:
+        array = np.asarray(X)
+    except ValueError:
+        raise DataError(f"{where} has rows of different lengths; rows and columns are needed") from None
     if array.dtype.kind == "c":
         raise DataError(f"{where}: Complex data not supported")
     if array.ndim != 2:
@@ -156,5 +159,5 @@ def _numbers(array: np.ndarray, where: str) -> Float:
         return array.astype(np.float64)
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(f"{where} holds what is no number") from None

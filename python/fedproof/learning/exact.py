@@ -43,7 +43,7 @@ class Peak:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HiddenTrace:
     """One hidden layer. Arrays of shape `(epochs, rows, width)`, in the published row order.
 
@@ -69,7 +69,7 @@ class HiddenTrace:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SquaredTrace:
     """The last layer under a squared error, `(epochs, rows, 1)`: output q at the delta's scale, and its remainder."""
 
@@ -78,7 +78,7 @@ class SquaredTrace:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SigmoidTrace:
     """The last layer under the logistic loss, `(epochs, rows, 1)`.
 
@@ -96,7 +96,7 @@ class SigmoidTrace:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SoftmaxTrace:
     """The last layer under cross-entropy, `(epochs, rows, classes)` but for `largest` and `total`, `(epochs, rows)`.
 
@@ -127,7 +127,7 @@ HeadTrace = SquaredTrace | SigmoidTrace | SoftmaxTrace
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelTrace:
     """One participant's round.
 

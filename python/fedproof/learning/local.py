@@ -77,7 +77,7 @@ def float_trainer(plan: BoundedPlan) -> Trainer:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LocalUpdate:
     """What a participant commits to: integers `(parameters,)` within the plan's bounds.
 
@@ -109,9 +109,10 @@ def local_update(plan: BoundedPlan, model: GlobalModel, trainer: Trainer, record
     before = model.real()
     try:
         given = trainer([np.array(layer) for layer in before], records)
-        after = [np.asarray(layer, dtype=np.float64) for layer in given]
-    except InputError:
-        raise
+        arrays = [np.asarray(layer) for layer in given]
+        if any(array.dtype.kind not in "biuf" for array in arrays):
+            raise ValueError
+        after = [array.astype(np.float64) for array in arrays]
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code, which may raise anything
         raise InputError(f"the trainer failed: {type(error).__name__} at {_place(error)}") from None
     shapes, wanted = tuple(layer.shape for layer in after), tuple(plan.model.layers)

@@ -110,7 +110,7 @@ def check_aggregate(
     check_linked(key, [], challenges, aggregate.proof, [step, rest], numbers=[count])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sum:
     """What a leader reconstructs: the sum over all accepted updates, and the new model that follows from it."""
 
