@@ -22,16 +22,10 @@ library Transcript {
     bytes32 internal constant BLOCK = keccak256("fedproof/listing/block/v1");
     bytes32 internal constant SPEND = keccak256("fedproof/spend/v1");
 
-    /// @dev The challenges of a transcript without sealed shares (listing).
+    /// @dev The challenges of a listing.
     function challenges(bytes32 pre) internal pure returns (uint256 sigma, uint256 lambda) {
         sigma = toScalar(keccak256(abi.encode(SIGMA, pre)));
         lambda = toScalar(keccak256(abi.encode(LAMBDA, pre)));
-    }
-
-    /// @dev The challenges of a transcript whose shares are sealed before the challenges exist (training).
-    function challenges(bytes32 pre, bytes32 sealedDigest) internal pure returns (uint256 sigma, uint256 lambda) {
-        sigma = toScalar(keccak256(abi.encode(SIGMA, pre, sealedDigest)));
-        lambda = toScalar(keccak256(abi.encode(LAMBDA, pre, sealedDigest)));
     }
 
     /// @dev A hash as an element of the scalar field.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {RoundTranscript} from "../federation/RoundTranscript.sol";
 import {BN254} from "../proof/BN254.sol";
 import {Groth16Verifier} from "../proof/Groth16Verifier.sol";
 import {PairingGuard} from "../proof/PairingGuard.sol";
@@ -82,9 +83,9 @@ contract ProofHarness is PairingGuard {
         BN254.requirePoint(x, y);
     }
 
-    /// @notice The challenges of both kinds of transcript.
-    function challenges(bytes32 pre, bytes32 sealedDigest) external pure returns (uint256[4] memory all) {
+    /// @notice The challenges of a listing, and those of an aggregate.
+    function challenges(bytes32 pre) external pure returns (uint256[4] memory all) {
         (all[0], all[1]) = Transcript.challenges(pre);
-        (all[2], all[3]) = Transcript.challenges(pre, sealedDigest);
+        (all[2], all[3]) = RoundTranscript.challenges(pre);
     }
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from eth_typing import ChecksumAddress
+from eth_utils.crypto import keccak
 from web3.contract.contract import ContractFunction
 
 from fedproof import _core
 from fedproof.ledger.rpc import RpcError
 from fedproof.proving.linked import LinkedProof, check_linked, check_plain
-from fedproof.proving.transcript import Challenges, aggregation_challenges, training_challenges
+from fedproof.proving.transcript import Challenges, aggregation_challenges
 from tests.contracts import toy
 from tests.contracts.support import P, R, call_with_gas, int_words, rejects, to_bytes
 from tests.contracts.test_bn254 import point_outside_the_subgroup
@@ -275,6 +276,9 @@ def test_a_starved_verifier_reverts_and_never_says_invalid(
 
 
 def test_challenges_are_those_of_the_python_transcript(world: World) -> None:
-    pre, sealed = b"\x11" * 32, b"\x22" * 32
-    found = world.chain.call(world.harness.functions.challenges(pre, sealed))
-    assert tuple(found) == (*aggregation_challenges(pre), *training_challenges(pre, sealed))
+    """Of a listing and of an aggregate; those of an update are checked with every round of the federation's tests."""
+    pre = b"\x11" * 32
+    tags = (keccak(f"fedproof/{name}/v1".encode()) for name in ("sigma", "lambda"))
+    listing = (int.from_bytes(keccak(tag + pre), "big") % R for tag in tags)
+    found = world.chain.call(world.harness.functions.challenges(pre))
+    assert tuple(found) == (*listing, *aggregation_challenges(pre))

@@ -468,3 +468,32 @@ def test_forgets_handled_events_that_can_no_longer_be_undone(
     db.close()
     assert kept
     assert min(kept) >= chain.block_number() - 5
+
+
+@pytest.mark.parametrize("use", ["cursor", "hash", "pending", "handled"])
+def test_a_damaged_file_is_named_wherever_it_is_noticed(
+    chain: Chain, token: Contract, sender: Account, tmp_path: Path, use: str
+) -> None:
+    """Whatever reads or writes it then ends the node with one line that says what to do; nothing is tried for ever."""
+    path = tmp_path / "journal.db"
+    with Journal(path, chain.chain_id) as journal:
+        pay(chain, token, sender, 1)
+        journal.advance(chain, [token], chain.block_number())
+        entries = journal.pending()
+    whole, starts, uses = path.read_bytes(), list[str](), list[str]()
+    for page in range(4096, len(whole), 4096):
+        path.write_bytes(whole[:page] + b"\xff" * 4096 + whole[page + 4096 :])
+        said = starts
+        try:
+            with Journal(path, chain.chain_id) as journal:
+                said = uses
+                {
+                    "cursor": lambda journal=journal: journal.cursor,
+                    "hash": lambda journal=journal: journal.hash_of(0),
+                    "pending": journal.pending,
+                    "handled": lambda journal=journal: journal.handled(entries),
+                }[use]()
+        except StateError as error:
+            said.append(str(error))
+    assert uses
+    assert all(each.endswith("move it away, it is made again from the chain") for each in starts + uses)

@@ -247,6 +247,7 @@ class Checks:
         self.role, self.inspection, worker = role, role._inspection, role._worker
         worker.check_update = lambda *_: None
         worker.receive = lambda *_: self.store.get("share")
+        worker.index_of = lambda *_: None
         worker.deployment = SimpleNamespace(store=self.store, srs=None, update_size=17)
         monkeypatch.setattr("fedproof.nodes.roles.inspection.check_shares", lambda *_: None)
         monkeypatch.setattr("fedproof.nodes.roles.inspection.say", self._say)

@@ -48,6 +48,7 @@ def test_a_node_waits_for_a_chain_that_goes_away_at_any_step_of_its_start(
     config: Any = SimpleNamespace(
         path=tmp_path / "node.toml",
         deployment=None, keystore=None, name="n", role="worker", state=tmp_path, store=str(tmp_path), cache=None,
+        participant=None,
         http=SimpleNamespace(port=0), chain=SimpleNamespace(depth=lambda _: 1),
     )  # fmt: skip
     asked: list[str] = []

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from web3.contract import Contract
 
@@ -69,7 +69,7 @@ class Journal:
             self._check("chain", str(chain_id))
             self._check("start", str(start), keep=True)
         except sqlite3.Error as error:
-            raise StateError(f"{path}: {error}; move it away, it is made again from the chain") from None
+            raise self._failure(error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -83,26 +83,45 @@ class Journal:
 
     def _check(self, key: str, value: str, *, keep: bool = False) -> None:
         self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
-        (found,) = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        found = self._value("SELECT value FROM meta WHERE key = ?", key)
         if found != value and not keep:
             raise StateError(f"{self._path} is of {key} {found}, not {value}; move it away")
 
     @property
     def cursor(self) -> int:
         """The last block that has been read; one before the first when none has."""
-        (found,) = self._db.execute("SELECT max(number) FROM blocks").fetchone()
-        if found is not None:
-            return int(found)
-        return self._start - 1
+        found = self._value("SELECT max(number) FROM blocks")
+        return self._start - 1 if found is None else int(found)
 
     def hash_of(self, number: int) -> bytes | None:
         """The hash of a block that was read, None where it is not kept."""
-        found = self._db.execute("SELECT hash FROM blocks WHERE number = ?", (number,)).fetchone()
-        return None if found is None else bytes(found[0])
+        found = self._value("SELECT hash FROM blocks WHERE number = ?", number)
+        return None if found is None else bytes(found)
 
     @property
     def _start(self) -> int:
-        return int(self._db.execute("SELECT value FROM meta WHERE key = 'start'").fetchone()[0])
+        return int(self._value("SELECT value FROM meta WHERE key = 'start'"))
+
+    def _query(self, sql: str, *values: object) -> list[Any]:
+        """The rows that a question finds.
+
+        Raises:
+            StateError: the file is damaged or cannot be read.
+        """
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._failure(error) from None
+
+    def _value(self, sql: str, *values: object) -> Any:
+        """The first column of the first row, None where there is no row."""
+        rows = self._query(sql, *values)
+        return rows[0][0] if rows else None
+
+    def _failure(self, error: sqlite3.Error) -> StateError:
+        if isinstance(error, sqlite3.OperationalError):  # the disk, the rights, another process
+            return StateError(f"{self._path} cannot be used: {error}; free space and start again")
+        return StateError(f"{self._path} is damaged: {error}; move it away, it is made again from the chain")
 
     def advance(self, chain: Chain, contracts: Sequence[Contract], to_block: int) -> int:
         """Read the events of these contracts up to a block; returns how many blocks were taken back first.
@@ -141,7 +160,7 @@ class Journal:
 
     def _undo(self, chain: Chain) -> int:
         """Go back to the last block that the chain still has; returns how many blocks that was."""
-        known = self._db.execute("SELECT number, hash FROM blocks ORDER BY number DESC").fetchall()
+        known = self._query("SELECT number, hash FROM blocks ORDER BY number DESC")
         if not known:
             return 0
         for number, block_hash in known:
@@ -167,19 +186,18 @@ class Journal:
             yield
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise StateError(f"{self._path} cannot be written: {error}; free space and start again") from None
+            raise self._failure(error) from None
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
     def _knows(self, first: int, last: int) -> bool:
         """Whether one of these blocks is kept."""
-        found = self._db.execute("SELECT 1 FROM blocks WHERE number BETWEEN ? AND ? LIMIT 1", (first, last))
-        return found.fetchone() is not None
+        return bool(self._query("SELECT 1 FROM blocks WHERE number BETWEEN ? AND ? LIMIT 1", first, last))
 
     def pending(self) -> list[Entry]:
         """Events that are not handled yet, oldest first."""
-        rows = self._db.execute(
+        rows = self._query(
             "SELECT block, place, address, topic, tx FROM events WHERE handled = 0 ORDER BY block, place"
         )
         return [Entry(*row) for row in rows]
