@@ -1,13 +1,14 @@
-"""Gas of a whole round for 3 to 160 updates, in its parts, on anvil under the rules of mainnet (Osaka).
+"""Gas of a whole round for 3 to 200 updates, by what it is spent on, on anvil under the rules of mainnet (Osaka).
 
     .venv/bin/python benches/round_gas.py
 
 What the contract spends does not depend on the statements' size: the verifier sees public inputs, and points. So toy
 statements with the public inputs and committed segments of the real ones are proven; every proof is real, and so is
-every transaction. `gas_per_update` = (openRound + every submit + finalizeRound) / updates (protocol, section 7); a task
-whose places are all taken has no openRound: its last enrolment opens round 1, and what that takes more than the one
-before it is shown beside. The parts are read from traces: what a transaction costs before it runs
-(base, calldata), what the curve's precompiles take, what storage and logs take, and the rest.
+every transaction. `gas_per_update` = (openRound + every submit + finalizeRound) / updates (protocol, section 7), with
+verifyPart where there are more than 160; a task whose places are all taken has no openRound: its last enrolment opens
+round 1, and what that takes more than the one before it is shown beside. The parts are read from traces: what a
+transaction costs before it runs (base, calldata), what the curve's precompiles take, what storage and logs take, and
+the rest.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from fedproof.ledger.anchor import anchor  # noqa: E402
 from fedproof.proving.circuit import compile_statement  # noqa: E402
 from fedproof.proving.keys import Keys, setup  # noqa: E402
 
-LIMITS = {3: 300_000, 10: 192_000, 30: None, 100: 150_000, 160: None}
+LIMITS = {3: 300_000, 10: 192_000, 30: None, 100: 150_000, 160: None, 200: None}
 _CALLS = {6: "ecAdd", 7: "ecMul", 8: "pairing"}
 _KINDS = {"SLOAD": "storage", "SSTORE": "storage", **{f"LOG{k}": "logs" for k in range(5)}}
 COLUMNS = ("base", "calldata", "pairing", "ecMul", "ecAdd", "storage", "logs", "rest")
@@ -86,16 +87,20 @@ def measure(arena: arenas.Arena, participants: int) -> tuple[list[Figure], dict[
         call = federation.submit_update_call(task, arena.prove(task, player), seen)
         submitted.append(arena.chain.transact(call, player.account))
     arena.freeze(task)
-    finalized = arena.finalize(arena.now(task))
-    total = sum(each.gas_used for each in submitted) + finalized.gas_used
+    task = arena.now(task)
+    updates = federation.updates(task.task_id, task.round)
+    ends = {"verifyPart": arena.verify_part(task)} if federation.needs_part(task, updates) else {}
+    ends["finalizeRound"] = arena.finalize(task)
+    total = sum(each.gas_used for each in [*submitted, *ends.values()])
     figure = Figure(f"gas per update, {participants} updates", "gas", [total / participants], LIMITS[participants])
     opening = (enrolled[-1] - enrolled[-2]) / participants
     opened = Figure(f"opening, in the last enrolment, {participants} updates", "gas per update", [opening])
     made = [parts(arena.chain, each) for each in submitted]
     table = {
         "submitUpdate": {name: sum(each[name] for each in made) / participants for name in COLUMNS},
-        "finalizeRound": {name: value / participants for name, value in parts(arena.chain, finalized).items()},
     }
+    for end, receipt in ends.items():
+        table[end] = {name: value / participants for name, value in parts(arena.chain, receipt).items()}
     return [figure, opened], table
 
 

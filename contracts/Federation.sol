@@ -26,8 +26,10 @@ import {Head, Heads} from "./federation/Head.sol";
 import {IFederation} from "./federation/IFederation.sol";
 import {ITasks} from "./federation/ITasks.sol";
 import {RoundEquation} from "./federation/RoundEquation.sol";
-import {RoundTranscript} from "./federation/RoundTranscript.sol";
 import {RoundJudge} from "./federation/RoundJudge.sol";
+import {RoundParts} from "./federation/RoundParts.sol";
+import {RoundTranscript} from "./federation/RoundTranscript.sol";
+import {Task} from "./federation/Task.sol";
 import {TaskRules} from "./federation/TaskRules.sol";
 import {UpdateForm} from "./federation/UpdateForm.sol";
 import {BN254} from "./proof/BN254.sol";
@@ -50,44 +52,10 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
     uint256 private constant SHORT_HPKE_KEY = 32; // X25519
     uint256 private constant LONG_HPKE_KEY = 1216; // ML-KEM-768 and X25519
 
-    struct Task {
-        Head head;
-        // read by finalizeRound, one word each
-        address trainingKey;
-        uint32 submitBlocks;
-        uint32 freezeBlocks;
-        uint8 enrolled;
-        uint8 minUpdates;
-        uint8 maxParticipants;
-        uint8 workers;
-        address aggregationKey;
-        uint32 settleBlocks;
-        uint16 rounds;
-        uint16 maskCount;
-        uint16 retries;
-        bool refunded;
-        bytes32 standing; // hash of the present model and of the settled rounds; whoever acts on it opens it
-        // the rest
-        address sponsor;
-        uint32 classId;
-        uint32 openedAt;
-        uint128 rewardPerRound;
-        uint128 enrolBond;
-        uint256 escrow;
-        bytes32 terms;
-        uint128 workerBond;
-        mapping(address worker => bytes32) hpkeKeyHash;
-        mapping(address participant => bytes32) seats; // complemented while the bond is gone
-        mapping(address participant => Member) members;
-        mapping(uint256 datasetId => bool) datasets;
-    }
-
     /// @notice The registry whose datasets and grants count here.
     IDatasetRegistry public immutable registry;
     /// @notice The token of rewards and bonds.
     IERC20 public immutable token;
-    /// @notice The stateless checks of keys, maskings and rejected updates.
-    RoundJudge public immutable judge;
     /// @notice Bonds of workers, their outputs, complaints about shares, accusations.
     Committee public immutable committee;
     /// @notice Whether keys made by a single dealer are accepted: for local chains only.
@@ -105,7 +73,6 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         if (address(registry_).code.length == 0 || address(token_).code.length == 0) revert BadParameter("address");
         registry = registry_;
         token = token_;
-        judge = new RoundJudge();
         committee = new Committee(token_);
         allowDevelopmentKeys = allowDevelopmentKeys_;
     }
@@ -119,7 +86,7 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         Worker[] calldata workers
     ) external nonReentrant returns (uint256 task) {
         if (block.number > type(uint32).max) revert Heads.BlockNumberTooLarge(block.number);
-        (bytes32 trainingCircuit, bytes32 aggregationCircuit) = judge.checkTask(
+        (bytes32 trainingCircuit, bytes32 aggregationCircuit) = RoundJudge.checkTask(
             params,
             workers.length,
             allowDevelopmentKeys
@@ -186,7 +153,7 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         (uint32 classId, uint32 rows) = registry.shapeOf(datasetId);
         if (classId != t.classId || rows == 0) revert WrongDataset(datasetId);
         (uint256 x, uint256 y) = registry.commitmentOf(datasetId);
-        if (!judge.isMasking(t.trainingKey, BN254.G1(x, y), maskedDataset, mask)) revert NotAMasking();
+        if (!RoundJudge.isMasking(t.trainingKey, BN254.G1(x, y), maskedDataset, mask)) revert NotAMasking();
 
         t.enrolled = uint8(index + 1);
         t.datasets[datasetId] = true;
@@ -227,11 +194,10 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         Task storage t = _tasks[task];
         Head head = t.head;
         _requireLayout(0, 25 * 32, 0);
-        if (head.phase() != Heads.RUNNING || block.number >= head.deadline()) revert WrongStage(_stage(t));
+        if (head.phase() != Heads.RUNNING || block.number >= head.deadline()) revert WrongStage(t.stage());
         if (round != head.round()) revert WrongRound(head.round());
         Anchor.requireSeen(anchor);
-        uint256 bit = seat.index < Heads.MAX_PARTICIPANTS ? 1 << seat.index : 0;
-        if (head.pending() & bit == 0) revert NothingDue(seat.index);
+        head = t.submitted(head, seat.index);
         UpdateForm.requireWellFormed(submission);
 
         bytes32 digest = RoundTranscript.digest(task, round, seat, submission);
@@ -239,10 +205,8 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         if (t.seats[msg.sender] != opened) revert WrongOpening(msg.sender);
         t.seats[msg.sender] = closed;
 
-        uint256 pending = head.pending() ^ bit;
-        head = head.withPending(pending);
         _emitUpdate(task, round, submission);
-        if (pending == 0) {
+        if (head.pending() == 0) {
             // While an update is missing, the freeze follows the deadline: the word knows the length of the interval.
             head = head.withFreezeAt(block.number + (head.freezeAt() - head.deadline()));
         }
@@ -267,9 +231,9 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         _requireUnfrozen(t, head);
         _requireStanding(t, standing);
         uint256 bit = _requireAccepted(t, head, update.index);
-        _requireOpening(task, t, head.round(), update);
+        t.requireOpening(task, head.round(), update);
 
-        if (!judge.isInvalid(address(this), t.trainingKey, task, head.round(), standing.model, update)) {
+        if (!RoundJudge.isInvalid(address(this), t.trainingKey, task, head.round(), standing.model, update)) {
             revert UpdateIsValid(update.participant);
         }
         _remove(task, t, head, bit, update.participant);
@@ -294,7 +258,7 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
     /// @param task a running task
     function renewBond(uint256 task) external nonReentrant {
         Task storage t = _tasks[task];
-        if (t.head.phase() != Heads.RUNNING) revert WrongStage(_stage(t));
+        if (t.head.phase() != Heads.RUNNING) revert WrongStage(t.stage());
         Member storage member = t.members[msg.sender];
         if (!member.enrolled) revert NotAllowed(msg.sender);
         if (member.bonded) revert AlreadyBonded();
@@ -323,14 +287,21 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
             offset := updates.offset
         }
         _requireLayout(offset, 22 * 32, updates.length * 21 * 32);
-        if (head.phase() != Heads.RUNNING || block.number < head.freezeAt()) revert WrongStage(_stage(t));
+        if (head.phase() != Heads.RUNNING || block.number < head.freezeAt()) revert WrongStage(t.stage());
         if (t.hpkeKeyHash[msg.sender] == 0) revert NotAllowed(msg.sender);
         _requireStanding(t, standing);
         BN254.requireScalar(aggregate.proof.y);
 
-        (bytes32[] memory digests, uint256 totalRows, uint256 accepted) = _open(task, t, head, updates);
-        if (updates.length < t.minUpdates) revert WrongStage(Stage.Failed);
-        if (!_holds(task, t, head.round(), standing.model, updates, aggregate, digests, totalRows)) {
+        uint256 accepted = t.accepted(head);
+        (uint256 given, uint256 totalRows, bytes32 digest) = (0, 0, 0);
+        BN254.G1 memory sum;
+        if (accepted >= Heads.OTHERS) {
+            if (Heads.population(accepted) > TaskRules.MAX_UPDATES) (given, totalRows, digest, sum) = t.verifiedPart(head);
+        }
+        (digest, totalRows, given) = t.open(task, head.round(), updates, digest, totalRows, given);
+        if (given != accepted) revert WrongSet(accepted, given);
+        if (given < Heads.OTHERS && updates.length < t.minUpdates) revert WrongStage(Stage.Failed);
+        if (!_holds(task, t, head.round(), standing.model, updates, aggregate, digest, totalRows, sum)) {
             revert RoundDoesNotVerify();
         }
 
@@ -352,6 +323,16 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         }
     }
 
+    /// @notice Verifies the first `PART` updates of a frozen round that is too large for one transaction. Whoever finalizes it
+    /// then brings the others. There is one such part of a round, whoever sends it.
+    /// @param task the task
+    /// @param standing opens its standing
+    /// @param updates the accepted updates of the lowest places, in the order of enrolment
+    function verifyPart(uint256 task, Standing calldata standing, SealedUpdate[] calldata updates) external {
+        _requireLayout(0, 6 * 32, updates.length * 21 * 32);
+        RoundParts.verify(_tasks[task], task, standing, updates);
+    }
+
     /// @notice Opens a round again that closed with too few updates: same model, next round number, one more mask.
     /// @param task the task; the caller is its sponsor or one of its workers
     function retryRound(uint256 task) external {
@@ -371,8 +352,8 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
     function closeTask(uint256 task) external {
         Task storage t = _tasks[task];
         Head head = t.head;
-        Stage stage = _stage(t);
-        bool idle = stage == Stage.Submitting && head.accepted(t.enrolled) == 0;
+        Stage stage = t.stage();
+        bool idle = stage == Stage.Submitting && t.accepted(head) == 0;
         if (stage != Stage.Enrolling && stage != Stage.Failed && !idle) revert WrongStage(stage);
         if (msg.sender != t.sponsor) {
             uint256 from = (stage == Stage.Enrolling ? t.openedAt : head.deadline()) + t.settleBlocks;
@@ -402,7 +383,7 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
             given |= 1 << member.index;
             totalRows += member.rows;
         }
-        uint256 accepted = head.accepted(t.enrolled);
+        uint256 accepted = t.accepted(head);
         if (given != accepted) revert WrongSet(accepted, given);
         bytes32 history = RoundTranscript.extend(standing.history, head.round(), accepted, totalRows);
         t.standing = RoundTranscript.standingHash(standing.model, history);
@@ -466,7 +447,7 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         Head head = t.head;
         return
             TaskView({
-                stage: _stage(t),
+                stage: t.stage(),
                 sponsor: t.sponsor,
                 trainingKey: t.trainingKey,
                 aggregationKey: t.aggregationKey,
@@ -496,7 +477,7 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
     function roundOf(uint256 task) external view returns (RoundView memory) {
         Task storage t = _tasks[task];
         Head head = t.head;
-        uint256 accepted = head.round() == 0 ? 0 : head.accepted(t.enrolled);
+        uint256 accepted = head.round() == 0 ? 0 : t.accepted(head);
         return RoundView(uint16(head.round()), accepted, uint64(head.deadline()), uint64(head.freezeAt()));
     }
 
@@ -532,19 +513,8 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         return _due(t, t.members[participant], settled);
     }
 
-    function _stage(Task storage t) private view returns (Stage) {
-        Head head = t.head;
-        uint256 phase = head.phase();
-        if (phase == Heads.NONE) return Stage.None;
-        if (phase == Heads.ENROLLING) return Stage.Enrolling;
-        if (phase == Heads.ENDED) return Stage.Ended;
-        if (head.pending() != 0 && block.number < head.deadline()) return Stage.Submitting;
-        if (Heads.population(head.accepted(t.enrolled)) < t.minUpdates) return Stage.Failed;
-        return block.number < head.freezeAt() ? Stage.Rejecting : Stage.Frozen;
-    }
-
     function _requireStage(uint256 task, Task storage t, Stage wanted) private view {
-        Stage stage = _stage(t);
+        Stage stage = t.stage();
         if (stage == Stage.None) revert UnknownTask(task);
         if (stage != wanted) revert WrongStage(stage);
     }
@@ -572,7 +542,7 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
     }
 
     function _requireUnfrozen(Task storage t, Head head) private view {
-        if (head.phase() != Heads.RUNNING) revert WrongStage(_stage(t));
+        if (head.phase() != Heads.RUNNING) revert WrongStage(t.stage());
         if (block.number >= head.freezeAt()) revert AlreadyFrozen(head.freezeAt());
     }
 
@@ -589,71 +559,30 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
     /// @dev The bit of an enrolment whose update is in.
     function _requireAccepted(Task storage t, Head head, uint256 index) private view returns (uint256 bit) {
         bit = index < t.enrolled ? 1 << index : 0;
-        if (bit == 0 || head.pending() & bit != 0) revert NotAccepted(index);
+        if (bit == 0 || t.pending(head) & bit != 0) revert NotAccepted(index);
     }
 
     /// @dev Takes an accepted update out of the round that runs; its bond goes to the caller.
     function _remove(uint256 task, Task storage t, Head head, uint256 bit, address participant) private {
         // The round is no longer complete. Who has no bond cannot open its seat.
         if (block.number < head.deadline()) head = head.withFreezeAt(head.deadline() + t.freezeBlocks);
-        t.head = head.withPending(head.pending() | bit);
+        t.head = t.withPending(head, t.pending(head) | bit);
         t.members[participant].bonded = false;
         t.seats[participant] = ~t.seats[participant];
         emit UpdateRejected(task, head.round(), participant, msg.sender, head.freezeAt());
         _pay(msg.sender, t.enrolBond);
     }
 
-    function _requireOpening(
-        uint256 task,
-        Task storage t,
-        uint256 round,
-        SealedUpdate calldata update
-    ) private view returns (bytes32 digest) {
-        bytes32 seat;
-        (digest, seat) = RoundTranscript.open(task, round, update);
-        if (t.seats[update.participant] != seat) revert WrongOpening(update.participant);
-    }
-
     function _openRound(uint256 task, Task storage t, uint256 round, uint256 threshold) private {
         uint256 deadline = block.number + t.submitBlocks;
         uint256 freezeAt = deadline + t.freezeBlocks;
-        t.head = Heads.running(threshold, round, deadline, freezeAt, Heads.everyone(t.enrolled));
+        t.head = t.withPending(Heads.running(threshold, round, deadline, freezeAt), Heads.everyone(t.enrolled));
         emit RoundOpened(task, round, deadline, freezeAt);
     }
 
     function _end(uint256 task, Task storage t, Head head, Ending ending) private {
         t.head = head.ended(block.number);
         emit TaskEnded(task, ending);
-    }
-
-    /// @dev Opens all given updates: each is in the round, and every update in the round is given.
-    function _open(
-        uint256 task,
-        Task storage t,
-        Head head,
-        SealedUpdate[] calldata updates
-    ) private view returns (bytes32[] memory digests, uint256 totalRows, uint256 given) {
-        uint256 round = head.round();
-        digests = new bytes32[](updates.length);
-        SealedUpdate calldata update;
-        assembly ("memory-safe") {
-            update := updates.offset
-        }
-        unchecked {
-            for (uint256 k = 0; k < updates.length; ++k) {
-                uint256 index = update.index;
-                if (index >= Heads.MAX_PARTICIPANTS || given >> index != 0) revert WrongOrder(index);
-                given |= 1 << index;
-                bytes32 digest = _requireOpening(task, t, round, update);
-                totalRows += update.rows; // a seat has less than 2^32
-                assembly ("memory-safe") {
-                    mstore(add(digests, mul(add(k, 1), 0x20)), digest)
-                    update := add(update, 0x2a0)
-                }
-            }
-        }
-        uint256 accepted = head.accepted(t.enrolled);
-        if (given != accepted) revert WrongSet(accepted, given);
     }
 
     function _holds(
@@ -663,18 +592,19 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         BN254.G1 calldata model,
         SealedUpdate[] calldata updates,
         Aggregate calldata aggregate,
-        bytes32[] memory digests,
-        uint256 totalRows
+        bytes32 digest,
+        uint256 totalRows,
+        BN254.G1 memory before
     ) private view returns (bool) {
         RoundEquation.Batch memory batch;
         batch.training = RoundEquation.load(t.trainingKey, TaskRules.TRAINING_INPUTS);
         batch.aggregation = RoundEquation.load(t.aggregationKey, TaskRules.AGGREGATION_INPUTS);
         batch.totalRows = totalRows;
         uint256 circuitId = batch.aggregation[VerifyingKeys.CIRCUIT_ID];
-        batch.pre = RoundTranscript.aggregationPre(task, round, circuitId, digests, totalRows, model, aggregate);
+        batch.pre = RoundTranscript.aggregationPre(task, round, circuitId, digest, totalRows, model, aggregate);
         circuitId = batch.training[VerifyingKeys.CIRCUIT_ID];
         batch.image = RoundTranscript.preImage(address(this), task, round, circuitId, model);
-        return RoundEquation.holds(batch, model, updates, aggregate);
+        return RoundEquation.holds(batch, model, updates, aggregate, before);
     }
 
     /// @dev A settled round pays a whole number of units for each row, so what it pays is at most its reward.

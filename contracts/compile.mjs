@@ -28,7 +28,8 @@ const CONTRACTS = [
   { source: "contracts/DatasetSales.sol" },
   { source: "contracts/Committee.sol", viaIR: true, runs: 3_800 }, // the federation deploys it, with its own settings
   { source: "contracts/Federation.sol", viaIR: true, runs: 3_800 },
-  { source: "contracts/federation/RoundJudge.sol", viaIR: true }, // the federation deploys it; this is for its ABI
+  { source: "contracts/federation/RoundJudge.sol", viaIR: true }, // libraries that the federation is linked with
+  { source: "contracts/federation/RoundParts.sol", viaIR: true },
   { source: "contracts/KeyEscrow.sol" },
   { source: "contracts/NoteVault.sol" },
   { source: "poseidon-solidity/PoseidonT3.sol" },
@@ -104,6 +105,7 @@ function compile(entry) {
       .sort()
       .map((unit) => [unit, sha256(sources[unit].content)]),
   );
+  const ownAddress = ownAddressPlaces(contract.evm.deployedBytecode);
   const compiler = { version: EXPECTED_COMPILER, settings: settings(entry) };
   return {
     contractName: name,
@@ -114,10 +116,18 @@ function compile(entry) {
     deployedSize: deployedBytes,
     linkReferences: contract.evm.bytecode.linkReferences,
     deployedLinkReferences: contract.evm.deployedBytecode.linkReferences,
+    ...(ownAddress.length > 0 && { ownAddress }),
     abi: contract.abi,
     bytecode: `0x${contract.evm.bytecode.object}`,
     deployedBytecode: `0x${contract.evm.deployedBytecode.object}`,
   };
+}
+
+/** Where the code of a library has its own address, once it is deployed: at its start, or with viaIR in an immutable. */
+function ownAddressPlaces({ object, immutableReferences }) {
+  const immutables = immutableReferences?.library_deploy_address ?? [];
+  const atStart = object.startsWith(`73${"00".repeat(20)}30`) ? [1] : [];
+  return [...atStart, ...immutables.map(({ start, length }) => start + length - 20)];
 }
 
 function artifactPath({ source }) {

@@ -81,6 +81,15 @@ struct Aggregate {
     Proof proof;
 }
 
+/// @notice The first updates of a round that is too large for one transaction: their proofs hold.
+struct Part {
+    uint16 round; // of which it is; a part of another round is none
+    uint64 rows; // of these updates
+    uint256 accepted; // bit i: the update of enrolment i is in
+    bytes32 digest; // keccak256 of the updates' digests
+    BN254.G1 sum; // sum n_i C_U,i
+}
+
 /// @notice A settled round, as its event tells it.
 struct Settled {
     uint256 round;

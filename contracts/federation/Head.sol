@@ -2,8 +2,9 @@
 pragma solidity ^0.8.28;
 
 /// @dev The one word of a task that changes with every update, so that a submission reads and writes it once:
-/// bits 0-159 the enrolments whose update is not in, 160-175 the round, 176-207 the block of the deadline (once ended, of the end), 208-239 the
-/// block of the freeze, 240-247 the threshold t, 248-255 the phase.
+/// bits 0-158 the enrolments whose update is not in, 159 whether that of a later one is missing, for which a task has a second
+/// word, 160-175 the round, 176-207 the block of the deadline (once ended, of the end), 208-239 the block of the freeze,
+/// 240-247 the threshold t, 248-255 the phase.
 type Head is uint256;
 
 using Heads for Head global;
@@ -14,7 +15,10 @@ library Heads {
     uint256 internal constant RUNNING = 2;
     uint256 internal constant ENDED = 3;
 
-    uint256 internal constant MAX_PARTICIPANTS = 160;
+    uint256 internal constant PLACES = 159;
+    uint256 internal constant MAX_PARTICIPANTS = 255;
+    /// @dev The bit that stands for all enrolments beyond `PLACES`.
+    uint256 internal constant OTHERS = 1 << PLACES;
 
     /// @notice A block number beyond 2^32 does not fit in a round's word.
     error BlockNumberTooLarge(uint256 number);
@@ -27,14 +31,14 @@ library Heads {
         uint256 threshold_,
         uint256 round_,
         uint256 deadline_,
-        uint256 freezeAt_,
-        uint256 pending_
+        uint256 freezeAt_
     ) internal pure returns (Head) {
         if (freezeAt_ > type(uint32).max) revert BlockNumberTooLarge(freezeAt_); // the deadline is never later
         uint256 times = (freezeAt_ << 208) | (deadline_ << 176);
-        return Head.wrap((RUNNING << 248) | (threshold_ << 240) | times | (round_ << 160) | pending_);
+        return Head.wrap((RUNNING << 248) | (threshold_ << 240) | times | (round_ << 160));
     }
 
+    /// @dev Zero when all updates are in. `Tasks.pending` puts the other enrolments in the place of the bit for them.
     function pending(Head head) internal pure returns (uint256) {
         return uint160(Head.unwrap(head));
     }
@@ -57,11 +61,6 @@ library Heads {
 
     function phase(Head head) internal pure returns (uint256) {
         return Head.unwrap(head) >> 248;
-    }
-
-    /// @dev The enrolments, of so many, whose update is in.
-    function accepted(Head head, uint256 enrolled) internal pure returns (uint256) {
-        return everyone(enrolled) & ~pending(head);
     }
 
     function withPending(Head head, uint256 pending_) internal pure returns (Head) {

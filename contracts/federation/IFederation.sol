@@ -52,6 +52,15 @@ interface IFederation {
     /// @notice A participant whose update was rejected has placed a new bond and may submit again.
     event BondRenewed(uint256 indexed task, address indexed participant);
 
+    /// @notice The first updates of a large round are verified; the others come with the aggregate.
+    event RoundPartVerified(
+        uint256 indexed task,
+        uint256 indexed round,
+        address indexed by,
+        uint256 rows,
+        uint256 accepted
+    );
+
     /// @notice A round is done: every accepted update is in the new model. `contentId` names the blob with its weights.
     event RoundFinalized(
         uint256 indexed task,
@@ -125,6 +134,10 @@ interface IFederation {
     error WrongSet(uint256 accepted, uint256 given);
     /// @notice These are not the task's present model and its settled rounds.
     error WrongStanding();
+    /// @notice The round is not so large that it has parts, its first part is verified already, or these are not it.
+    error NoPartDue();
+    /// @notice The first updates of this round are to be verified before it can be finalized with the others.
+    error PartDue();
     /// @notice The proofs of the round do not hold.
     error RoundDoesNotVerify();
     /// @notice All masks of the enrolments are used up.

@@ -26,6 +26,8 @@ import {Sums, SumsLibrary} from "./Sums.sol";
 /// for one value of u in r. If then some e_i + u l_i is not zero, `e' + u l' + sum r_i (e_i + u l_i)` vanishes for at
 /// most one value of r_i in r, whatever the rest is. If all of those are zero, the sum is e' + u l' itself, and not zero.
 /// So one coefficient may be 1; it is that of E', which saves the multiplications of A', C', D' and IC'_0.
+/// A round that is too large for one transaction has two equations: `prod (E_i L_i^u)^(r_i)` of its first updates, each with
+/// a random coefficient, and that of the others with the aggregate, to which the first bring their part of C_S.
 /// Scalars on fixed bases (IC, alpha, G, C_W), and both of each C_U,i, are added up first: one multiplication each.
 library RoundEquation {
     bytes32 private constant BATCH = keccak256("fedproof/federation/batch/v1");
@@ -37,7 +39,7 @@ library RoundEquation {
         uint256[] training; // words of the training key
         uint256[] aggregation; // words of the aggregation key, with the same [tau]_2
         uint256[16] image; // from `RoundTranscript.preImage`
-        bytes32 pre; // from `RoundTranscript.aggregationPre`; it covers the digests of all updates
+        bytes32 pre; // from `RoundTranscript.aggregationPre`, or of a part its digest; it covers the digests of all updates
         uint256 totalRows; // N, the sum of the updates' rows
         // `holds` fills in the rest
         uint256 u;
@@ -63,11 +65,13 @@ library RoundEquation {
     }
 
     /// @dev Whether the round's equation holds. Reverts when a precompile fails, which includes every malformed point.
+    /// `before` is sum n_i C_U,i of the updates that were verified before.
     function holds(
         Batch memory batch,
         BN254.G1 calldata model,
         SealedUpdate[] calldata updates,
-        Aggregate calldata aggregate
+        Aggregate calldata aggregate,
+        BN254.G1 memory before
     ) internal view returns (bool) {
         Sums sums = SumsLibrary.create();
         bytes32 seed = _seed(batch.pre);
@@ -91,11 +95,36 @@ library RoundEquation {
                     update := add(update, 0x2a0)
                 }
             }
+            _addBefore(batch, sums, before);
             _addAggregate(batch, sums, model, aggregate);
             _addPublicInputs(batch, sums, aggregate.proof.y);
             _pairTraining(batch, sums, place);
             return _pairing(input, size);
         }
+    }
+
+    /// @dev Whether the equation of the first updates of a large round holds, and writes sum n_i C_U,i to `sum`.
+    function partHolds(
+        Batch memory batch,
+        BN254.G1 calldata model,
+        SealedUpdate[] calldata updates,
+        BN254.G1 memory sum
+    ) internal view returns (bool) {
+        Sums sums = SumsLibrary.create();
+        bytes32 seed = _seed(batch.pre);
+        batch.u = _coefficient(seed, 0);
+        uint256 size = (updates.length + 5) * PAIR;
+        uint256 input = _allocate(size);
+        for (uint256 i = 0; i < updates.length; ++i) {
+            _addUpdate(batch, sums, updates[i], _coefficient(seed, i + 1), input + i * PAIR);
+            sums.addMul(SumsLibrary.TOTAL, updates[i].update, updates[i].rows);
+        }
+        sums.addMul(SumsLibrary.ONE, model, mulmod(batch.u, batch.sumRLambda, R));
+        sums.addMul(SumsLibrary.ONE, BN254.G1_X, BN254.G1_Y, R - mulmod(batch.u, batch.sumRY, R));
+        _addTrainingInputs(batch, sums);
+        _pairTraining(batch, sums, input + updates.length * PAIR);
+        sums.copyTo(sum, SumsLibrary.TOTAL);
+        return _pairing(input, size);
     }
 
     function _addUpdate(
@@ -155,6 +184,11 @@ library RoundEquation {
         return _setNegated(place, key[alpha], key[alpha + 1], key, VerifyingKeys.BETA);
     }
 
+    /// @dev The place in C_S of the updates that were verified before.
+    function _addBefore(Batch memory batch, Sums sums, BN254.G1 memory before) private view {
+        if (before.y != 0) sums.addMul(SumsLibrary.ONE, before.x, before.y, mulmod(batch.u, batch.lambda, R));
+    }
+
     /// @dev The aggregate's link, and what all links have on C_W and G.
     function _addAggregate(
         Batch memory batch,
@@ -182,7 +216,11 @@ library RoundEquation {
         sums.add(SumsLibrary.ONE, x, negated);
         _subtract(sums, key, 1, batch.sigma);
         _subtract(sums, key, 2, y);
-        key = batch.training;
+        _addTrainingInputs(batch, sums);
+    }
+
+    function _addTrainingInputs(Batch memory batch, Sums sums) private view {
+        uint256[] memory key = batch.training;
         _subtract(sums, key, 0, batch.sumR);
         _subtract(sums, key, 1, batch.sumRSigma);
         _subtract(sums, key, 2, batch.sumRLambda);

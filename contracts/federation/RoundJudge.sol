@@ -3,16 +3,15 @@ pragma solidity ^0.8.28;
 
 import {BN254} from "../proof/BN254.sol";
 import {Groth16Verifier} from "../proof/Groth16Verifier.sol";
-import {PairingGuard} from "../proof/PairingGuard.sol";
 import {VerifyingKeys} from "../proof/VerifyingKeys.sol";
 import {Proof, SealedUpdate, TaskParams} from "./FederationTypes.sol";
 import {RoundTranscript} from "./RoundTranscript.sol";
 import {TaskRules} from "./TaskRules.sol";
 
 /// @title The checks that a task needs now and then: its keys, a masking, the verdict on one update
-/// @notice Stateless; the federation deploys its own. What every round needs is in the federation itself, where it is
-/// cheaper; this is apart so that both stay below the size limit of a contract.
-contract RoundJudge is PairingGuard {
+/// @notice Code of the federation that lies at an address of its own, and is linked: the federation's own has no room for
+/// it. What every round needs is in the federation itself, where it is cheaper.
+library RoundJudge {
     /// @notice Reverts unless the parameters of a task are within their bounds and its two keys are what they must be.
     /// @param params the task's parameters
     /// @param workers size of the committee

@@ -190,7 +190,7 @@ library RoundTranscript {
         uint256 task,
         uint256 round,
         uint256 circuitId,
-        bytes32[] memory digests,
+        bytes32 digests,
         uint256 totalRows,
         BN254.G1 calldata model,
         Aggregate calldata aggregate
@@ -207,7 +207,7 @@ library RoundTranscript {
             mstore(add(image, 0xa0), round)
             mstore(add(image, 0xc0), caller())
             mstore(add(image, 0xe0), circuitId)
-            mstore(add(image, 0x100), keccak256(add(digests, 0x20), mul(mload(digests), 0x20)))
+            mstore(add(image, 0x100), digests)
             mstore(add(image, 0x120), totalRows)
             calldatacopy(add(image, 0x140), model, 0x40)
             calldatacopy(add(image, 0x180), aggregate, 0x80) // C_W', D

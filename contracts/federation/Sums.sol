@@ -3,8 +3,8 @@ pragma solidity ^0.8.28;
 
 import {BN254} from "../proof/BN254.sol";
 
-/// @dev Four running sums of points, named by the G2 point that each is paired with, in one piece of memory: for each,
-/// two words of the sum and two for the next term right behind it, as precompile 6 wants its input; then the three words
+/// @dev Running sums of points, in one piece of memory: four are named by the G2 point that each is paired with, the fifth
+/// is the sum of updates times rows, for a round that is settled in two transactions. Of each, two words of the sum and two for the next term right behind it, as precompile 6 wants its input; then the three words
 /// of precompile 7's input.
 type Sums is uint256;
 
@@ -16,12 +16,13 @@ library SumsLibrary {
     uint256 internal constant ETA = 0x80;
     uint256 internal constant TAU = 0x100;
     uint256 internal constant ONE = 0x180;
-    uint256 private constant INPUT = 0x200;
-    uint256 private constant INPUT_Y = 0x220;
-    uint256 private constant INPUT_SCALAR = 0x240;
-    uint256 private constant SIZE = 0x260;
+    uint256 internal constant TOTAL = 0x200;
+    uint256 private constant INPUT = 0x280;
+    uint256 private constant INPUT_Y = 0x2a0;
+    uint256 private constant INPUT_SCALAR = 0x2c0;
+    uint256 private constant SIZE = 0x2e0;
 
-    /// @dev Four sums at infinity.
+    /// @dev All sums at infinity.
     function create() internal pure returns (Sums sums) {
         assembly ("memory-safe") {
             sums := mload(0x40)
@@ -88,6 +89,13 @@ library SumsLibrary {
             mstore(add(sums, INPUT_SCALAR), scalar)
         }
         _mulTo(sums, place);
+    }
+
+    /// @dev Copies a sum to a point in memory.
+    function copyTo(Sums sums, BN254.G1 memory point, uint256 sum) internal pure {
+        assembly ("memory-safe") {
+            mcopy(point, add(sums, sum), 0x40)
+        }
     }
 
     /// @dev Where the two words of a sum lie.

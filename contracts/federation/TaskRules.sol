@@ -4,7 +4,6 @@ pragma solidity ^0.8.28;
 import {BN254} from "../proof/BN254.sol";
 import {VerifyingKeys} from "../proof/VerifyingKeys.sol";
 import {TaskParams} from "./FederationTypes.sol";
-import {Heads} from "./Head.sol";
 import {IFederation} from "./IFederation.sol";
 
 /// @title What a task's parameters and its two verifying keys must be
@@ -13,8 +12,10 @@ library TaskRules {
     uint256 internal constant MAX_ROUNDS = 1024; // bounds the loops of claim and refund
     uint256 internal constant MAX_BLOCKS = 2 ** 20; // half a year of 15 seconds: nobody's bond is held for longer by a window
     uint256 internal constant MIN_FREEZE_BLOCKS = 5; // a block for each window of a complaint
-    /// @dev So many updates fit in one finalizing transaction under the cap of 2^24 gas (EIP-7825).
-    uint256 internal constant MAX_PARTICIPANTS = Heads.MAX_PARTICIPANTS;
+    /// @dev So many updates fit in one finalizing transaction under the cap of 2^24 gas (EIP-7825). A round of more is
+    /// settled in two: the first `PART` of them, then the others with the aggregate.
+    uint256 internal constant MAX_UPDATES = 160;
+    uint256 internal constant PART = 128;
 
     uint256 internal constant TRAINING_INPUTS = 3; // sigma, lambda, y
     uint256 internal constant AGGREGATION_INPUTS = 2; // sigma, y
@@ -31,9 +32,8 @@ library TaskRules {
             revert IFederation.BadParameter("committee");
         }
         if (params.minUpdates < 2) revert IFederation.BadParameter("minUpdates");
-        if (params.maxParticipants < params.minUpdates || params.maxParticipants > MAX_PARTICIPANTS) {
-            revert IFederation.BadParameter("maxParticipants");
-        }
+        // at most 255, which is `Heads.MAX_PARTICIPANTS`
+        if (params.maxParticipants < params.minUpdates) revert IFederation.BadParameter("maxParticipants");
         _checkBlocks(params.submitBlocks, "submitBlocks");
         _checkBlocks(params.freezeBlocks, "freezeBlocks");
         if (params.freezeBlocks < MIN_FREEZE_BLOCKS) revert IFederation.BadParameter("freezeBlocks");

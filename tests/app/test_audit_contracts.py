@@ -18,7 +18,7 @@ from fedproof.app.telling import Silent
 from fedproof.errors import AuditError
 from fedproof.ledger import Account, Chain, load_artifact
 from fedproof.ledger.committee import Committee
-from fedproof.ledger.federation import Federation
+from fedproof.ledger.federation import LIBRARIES, Federation
 from tests.app.runs import FinishedRun, replayed
 
 pytestmark = pytest.mark.slow
@@ -36,6 +36,11 @@ class Cheater:
         """Deploy, and point to it as a manifest does."""
         address = self.chain.deploy(artifact, *args, sender=self.account, **more).address
         return address, self.chain.deployment_receipt(address).tx_hash
+
+    def made_federation(self, registry: str, token: str) -> tuple[str, str]:
+        """A federation over these, with libraries of its own."""
+        libraries = {name: self.made(name)[0] for name in LIBRARIES}
+        return self.made("Federation", registry, token, True, libraries=libraries)
 
     @property
     def spend_key(self) -> str:
@@ -106,6 +111,11 @@ def test_refuses_a_library_of_other_code(cheater: Cheater, tmp_path: Path, monke
     crossed = dict(zip(names, (given["PoseidonT5"], given["PoseidonT3"]), strict=True))
     made = cheater.made("NoteVault", cheater.at["AccessToken"], 604_800, cheater.spend_key, True, libraries=crossed)
     refused(cheater, tmp_path, monkeypatch, {"NoteVault": made}, "the library at .* is not the PoseidonT")
+    code = {name: cheater.made(name)[0] for name in LIBRARIES}
+    crossed = dict(zip(LIBRARIES, reversed(code.values()), strict=True))
+    over = (cheater.at["DatasetRegistry"], cheater.at["AccessToken"], True)
+    made = cheater.made("Federation", *over, libraries=crossed)
+    refused(cheater, tmp_path, monkeypatch, {"Federation": made}, "the library at .* is not the Round")
 
 
 def test_refuses_a_creation_that_failed(cheater: Cheater, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +129,7 @@ def test_refuses_a_federation_over_another_registry(
     cheater: Cheater, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = cheater.made("DatasetRegistry", cheater.at["NoteVault"], 365 * 86_400, True)
-    made = cheater.made("Federation", registry[0], cheater.at["AccessToken"], True)
+    made = cheater.made_federation(registry[0], cheater.at["AccessToken"])
     refused(cheater, tmp_path, monkeypatch, {"Federation": made}, "use another registry than the manifest")
 
 
@@ -127,7 +137,7 @@ def test_refuses_a_federation_that_pays_in_another_token(
     cheater: Cheater, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = cheater.made("AccessToken", 10**30)
-    made = cheater.made("Federation", cheater.at["DatasetRegistry"], token[0], True)
+    made = cheater.made_federation(cheater.at["DatasetRegistry"], token[0])
     refused(cheater, tmp_path, monkeypatch, {"Federation": made}, "use another token than the manifest")
 
 
@@ -164,7 +174,7 @@ def test_refuses_a_registry_over_another_vault(
     given = {name: cheater.made(name)[0] for name in ("PoseidonT3", "PoseidonT5")}
     vault = cheater.made("NoteVault", cheater.at["AccessToken"], 3600, cheater.spend_key, True, libraries=given)
     registry = cheater.made("DatasetRegistry", vault[0], 365 * 86_400, True)
-    made = cheater.made("Federation", registry[0], cheater.at["AccessToken"], True)
+    made = cheater.made_federation(registry[0], cheater.at["AccessToken"])
     contracts = {"DatasetRegistry": registry, "Federation": made}
     refused(cheater, tmp_path, monkeypatch, contracts, "belongs to another vault")
     # with a vault of its own all belongs together, and its epoch is told; but the task is not there

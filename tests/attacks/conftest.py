@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from fedproof.ledger import Artifact, Chain
-from fedproof.ledger.federation import Federation, TaskInfo, Update
+from fedproof.ledger.federation import LIBRARIES, Federation, TaskInfo, Update
 from fedproof.ledger.marketplace import Marketplace
 from tests.attacks.weak_contracts import compile_weakened, leave_out, without_size_limits
 from tests.attacks.weakened import Check
@@ -86,8 +86,10 @@ def _shared_weak(_shared_ours: Arena, weak_artifacts: dict[str, Artifact]) -> We
     chain, market, sponsor = _shared_ours.chain, _shared_ours.world.market, _shared_ours.sponsor
     with without_size_limits():
         places = (market.registry.address, market.token.address, True)
+        libraries = {name: chain.deploy(weak_artifacts[name], sender=sponsor).address for name in LIBRARIES}
         first, second = (
-            Federation(chain, chain.deploy(weak_artifacts["Federation"], *places, sender=sponsor)) for _ in range(2)
+            Federation(chain, chain.deploy(weak_artifacts["Federation"], *places, sender=sponsor, libraries=libraries))
+            for _ in range(2)
         )
         return Weak(replace(_shared_ours, federation=first), _weak_world(_shared_ours.world, weak_artifacts), second)
 

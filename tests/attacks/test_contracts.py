@@ -23,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("attacks on contracts")
 
 CONTRACTS = (
     "AccessToken", "Committee", "DatasetRegistry", "DatasetSales", "Federation", "KeyEscrow", "NoteVault", "RoundJudge",
+    "RoundParts",
 )  # fmt: skip
 
 
@@ -138,9 +139,16 @@ def test_no_reward_pays_more_than_its_pool_and_the_dust_comes_back(ours: Arena) 
 
 def test_what_a_round_loops_over_is_bounded_when_its_task_is_opened(ours: Arena) -> None:
     many = [(f"0x{k:040x}", bytes([k % 256]) * 32) for k in range(1, 66)]
-    for changes in ({"max_participants": 161}, {"committee": many}, {"threshold": 32, "committee": many[:64]}):
+    for changes in (
+        {"rounds": 1025, "mask_count": 1026},
+        {"committee": many},
+        {"threshold": 32, "committee": many[:64]},
+    ):
         with rejects("BadParameter"):
             ours.open_task(**changes)
+    entry = next(each for each in load_artifact("Federation").abi if each.get("name") == "openTask")
+    kinds = {each["name"]: each["type"] for each in entry["inputs"][0]["components"]}
+    assert kinds["maxParticipants"] == "uint8"  # a bit of one word for each, and one free
 
 
 def test_a_round_that_nobody_settles_is_settled_by_anyone_and_pays(waiting: Waiting) -> None:

@@ -355,6 +355,7 @@ def test_no_verifier_accepts_junk_where_the_pairing_precompile_is_missing(
     key = before.deploy_data(key_blob, sender)
     assert before.call(stood.functions.verify(key, public, junk)) is False
     monkeypatch.setitem(NativeComputation._precompiles, (8).to_bytes(20, "big"), _absent)
+    before.mine(1)  # the embedded node answers the same again of the same block
     with rejects("PrecompileFailed", 8):
         before.call(stood.functions.verify(key, public, junk))
 

@@ -14,6 +14,7 @@ from fedproof.ledger.federation import TaskInfo, Update
 from fedproof.ledger.rpc import RpcError
 from fedproof.proving.linked import LinkedProof
 from tests.contracts.federation.arena import Arena
+from tests.contracts.federation.board import calldata
 from tests.contracts.support import call_with_gas, int_words, to_bytes
 
 DONE = "done"
@@ -47,10 +48,15 @@ def stands(arena: Arena, task: TaskInfo, update: Update) -> bool:
 
 def is_invalid(arena: Arena, task: TaskInfo, update: Update) -> bool:
     """What the federation's judge says of an update that may not have been submitted."""
-    judge = arena.chain.contract_at("RoundJudge", arena.chain.call(arena.federation.contract.functions.judge()))
+    judge = arena.chain.deploy("RoundJudge", sender=arena.outsider)
+    selector = _core.keccak256(b"isInvalid(address,address,uint256,uint256,BN254.G1,SealedUpdate)")[:4]  # of a library
     _, standing, sealed = arena.federation.reject_update_call(task, update).args
     where = (arena.federation.address, task.params.training_key, task.task_id, task.round)
-    return bool(arena.chain.call(judge.functions.isInvalid(*where, standing[0], sealed)))
+    data = selector + calldata(judge.functions.isInvalid(*where, standing[0], sealed))[4:]
+    answer = arena.chain.rpc.request(
+        "eth_call", {"from": arena.outsider.address, "to": judge.address, "data": "0x" + data.hex()}, "latest"
+    )
+    return bool(int(answer, 16))
 
 
 def starved(chain: Chain, call: ContractFunction, sender: Account, gas: range) -> set[object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tests.attacks.weakened import Check
 
 ROOT = Path(__file__).parents[2]
 SWITCH = "0x00000000000000000000000000000000a77Ac4Ed"
-NAMES = ("Federation", "DatasetRegistry", "NoteVault", "ProofHarness")
+NAMES = ("Federation", "RoundJudge", "RoundParts", "DatasetRegistry", "NoteVault", "ProofHarness")
 HEAD = "pragma solidity ^0.8.28;\n"
 LIBRARY = f"""// SPDX-License-Identifier: Apache-2.0
 {HEAD}
@@ -38,33 +38,33 @@ PATCHES: tuple[tuple[Check, str, str, str], ...] = (
     (
         Check.EVERY_ACCEPTED_UPDATE,
         "Federation.sol",
-        "if (given != accepted) revert WrongSet(accepted, given);\n    }\n\n    function _holds(",
-        "if (given != accepted && !OFF) revert WrongSet(accepted, given);\n    }\n\n    function _holds(",
+        "if (given != accepted) revert WrongSet(accepted, given);\n        if (given < Heads.OTHERS",
+        "if (given != accepted && !OFF) revert WrongSet(accepted, given);\n        if (given < Heads.OTHERS",
     ),
     (
         Check.EACH_UPDATE_ONCE,
-        "Federation.sol",
+        "federation/Task.sol",
         "if (index >= Heads.MAX_PARTICIPANTS || given >> index != 0) revert",
         "if (index >= Heads.MAX_PARTICIPANTS || (given >> index != 0 && !OFF)) revert",
     ),
     (
         Check.OPENED_SEATS,
-        "Federation.sol",
+        "federation/Task.sol",
         "if (t.seats[update.participant] != seat) revert",
         "if (t.seats[update.participant] != seat && !OFF) revert",
     ),
     (
         Check.ONE_UPDATE_EACH,
-        "Federation.sol",
-        "if (head.pending() & bit == 0) revert NothingDue(seat.index);",
-        "if (head.pending() & bit == 0 && !OFF) revert NothingDue(seat.index);",
+        "federation/Task.sol",
+        "if (head.pending() & bit == 0) revert IFederation.NothingDue(index);",
+        "if (head.pending() & bit == 0 && !OFF) revert IFederation.NothingDue(index);",
     ),
-    (Check.MASKING, "Federation.sol", "if (!judge.isMasking(", "if (!OFF && !judge.isMasking("),
+    (Check.MASKING, "Federation.sol", "if (!RoundJudge.isMasking(", "if (!OFF && !RoundJudge.isMasking("),
     (
         Check.LINK_OF_AGGREGATE,
         "federation/RoundEquation.sol",
-        "batch.u = _coefficient(seed, 0);",
-        "batch.u = OFF ? 0 : _coefficient(seed, 0);",
+        "batch.u = _coefficient(seed, 0);\n        (batch.sigma",
+        "batch.u = OFF ? 0 : _coefficient(seed, 0);\n        (batch.sigma",
     ),
     (
         Check.SENDER_OF_AGGREGATE,
@@ -210,19 +210,24 @@ def quick(driver: Path) -> None:
 
 def compile_weakened(folder: Path) -> dict[str, Artifact]:
     """The artifacts of the weakened contracts, compiled in a folder."""
+    return compile_changed(folder, weaken, NAMES)
+
+
+def compile_changed(folder: Path, change: Callable[[Path], None], names: Sequence[str]) -> dict[str, Artifact]:
+    """Artifacts of contracts whose sources `change` has changed in a copy, compiled in a folder."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node.js is not installed")
     shutil.copytree(ROOT / "contracts", folder / "contracts")
     (folder / "node_modules").symlink_to((ROOT / "node_modules").resolve())
     out = {}
-    for name in NAMES:
+    for name in names:
         place = "tests/contracts/artifacts" if name == "ProofHarness" else "python/fedproof/ledger/artifacts"
         out[name] = folder / place / f"{name}.json"
         out[name].parent.mkdir(parents=True, exist_ok=True)
-    weaken(folder / "contracts")
+    change(folder / "contracts")
     quick(folder / "contracts" / "compile.mjs")
-    command = [node, str(folder / "contracts" / "compile.mjs"), *NAMES]
+    command = [node, str(folder / "contracts" / "compile.mjs"), *names]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return {name: Artifact.from_json(path.read_text(), name) for name, path in out.items()}

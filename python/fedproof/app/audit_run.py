@@ -166,9 +166,7 @@ def check_code(chain: Chain, contracts: dict[str, tuple[str, str]]) -> str:
             wrong,
         )
         for library, at in libraries.items():
-            expected = bytes.fromhex(load_artifact(library).deployed_bytecode)
-            # a library's code begins with PUSH20 of its own address
-            expected = expected[:1] + bytes.fromhex(at[2:]) + expected[21:]
+            expected = load_artifact(library).deployed_at(at)
             require(chain.code_at(at) == expected, f"the library at {at} is not the {library} that this package ships")
     return f"{len(contracts)} contracts run exactly the code that this package ships"
 

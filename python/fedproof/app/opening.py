@@ -20,7 +20,7 @@ from fedproof.learning.plans import Plan
 from fedproof.storage.content import content_id
 
 LEAST_UPDATES: Final = 2
-MOST_PARTICIPANTS: Final = 160
+MOST_PARTICIPANTS: Final = 255
 MOST_WORKERS: Final = 64
 MOST_ROUNDS: Final = 1024
 MOST_BLOCKS: Final = 1 << 20

@@ -82,6 +82,10 @@ _WORDS: Final[dict[str, tuple[str, Callable[[Args], str]]]] = {
         lambda a: f"round {a['round']}: {a['by']} proved the update of {a['participant']} invalid",
     ),
     "BondRenewed": ("bond renewed", lambda a: f"{a['participant']} placed a new bond"),
+    "RoundPartVerified": (
+        "part verified",
+        lambda a: f"round {a['round']}: {a['by']} had the first {len(set_bits(a['accepted']))} updates verified",
+    ),
     "RoundFinalized": ("finalized", lambda a: f"round {a['round']}: {a['leader']} settled {_settled(a)}"),
     "RoundStalled": ("stalled", lambda a: f"round {a['round']} stalled: {_settled(a)} are paid, the model stays"),
     "TaskEnded": ("ended", lambda a: f"the task has ended: {_ENDINGS[Ending(a['ending'])]}"),

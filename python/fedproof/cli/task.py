@@ -29,7 +29,7 @@ def task() -> None:
     "--participants",
     required=True,
     type=int,
-    help="Most participants, up to 160; when so many have enrolled, the first round opens by itself.",
+    help="Most participants, up to 255; when so many have enrolled, the first round opens by itself.",
 )
 @click.option("--min-updates", default=3, show_default=True, type=int, help="A round of fewer is refused; 2 at least.")
 @click.option(

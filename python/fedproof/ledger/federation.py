@@ -7,7 +7,7 @@ Every change has two forms: `<name>_call` gives the bound contract function, for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from eth_typing import ChecksumAddress
 from eth_utils.abi import get_abi_input_types
@@ -37,7 +37,7 @@ from fedproof.ledger.federation_types import (
 )
 from fedproof.ledger.receipts import Receipt
 from fedproof.proving.keys import VerifyingKey
-from fedproof.proving.transcript import extend_history, standing_hash, training_digest
+from fedproof.proving.transcript import extend_history, part_size, standing_hash, training_digest
 
 __all__ = [
     "Aggregate",
@@ -52,6 +52,10 @@ __all__ = [
     "TaskParams",
     "Update",
 ]
+
+
+LIBRARIES: Final = ("RoundJudge", "RoundParts")
+"""What the federation's contract is linked with."""
 
 
 class Federation:
@@ -91,7 +95,11 @@ class Federation:
                 f"chain {chain.chain_id} is not a development chain: keys made by one dealer let that dealer forge "
                 "every proof; make keys with the ceremony, or force it"
             )
-        return cls(chain, chain.deploy("Federation", registry, token, allow_development_keys, sender=sender))
+        libraries = {name: chain.deploy(name, sender=sender).address for name in LIBRARIES}
+        return cls(
+            chain,
+            chain.deploy("Federation", registry, token, allow_development_keys, sender=sender, libraries=libraries),
+        )
 
     @classmethod
     def at(cls, chain: Chain, address: str) -> Self:
@@ -279,10 +287,35 @@ class Federation:
         return self.chain.transact(self.finalize_round_call(task, updates, aggregate), sender)
 
     def finalize_round_call(self, task: TaskInfo, updates: Sequence[Update], aggregate: Aggregate) -> ContractFunction:
-        """Ends a frozen round; `updates` in the order of enrolment, as `updates` gives them."""
-        places = {each.participant: each.index for each in self.enrolments(task.task_id)}
-        sealed = [update.sealed(places[_checked(update.participant, places)]) for update in updates]
+        """Ends a frozen round; `updates` are all accepted ones, in the order of enrolment, as `updates` gives them. The
+        first of a large round are verified already (`verify_part_call`)."""
+        sealed = self._sealed(task, updates[part_size(len(updates)) :])
         return self.contract.functions.finalizeRound(task.task_id, task.standing(), sealed, aggregate.abi())
+
+    def verify_part_call(self, task: TaskInfo, updates: Sequence[Update]) -> ContractFunction:
+        """Verifies the first updates of a frozen round that is too large for one transaction.
+
+        Args:
+            task: the task, in that round.
+            updates: all accepted ones, in the order of enrolment.
+
+        Raises:
+            InputError: the round has no parts.
+        """
+        first = part_size(len(updates))
+        if not first:
+            raise InputError(f"a round of {len(updates)} updates is settled in one transaction")
+        return self.contract.functions.verifyPart(task.task_id, task.standing(), self._sealed(task, updates[:first]))
+
+    def needs_part(self, task: TaskInfo, updates: Sequence[Update]) -> bool:
+        """Whether the first updates of the running round are to be verified before it can be finalized."""
+        if not part_size(len(updates)):
+            return False
+        return not self._events(task.task_id, "RoundPartVerified", round=task.round)
+
+    def _sealed(self, task: TaskInfo, updates: Sequence[Update]) -> list[Any]:
+        places = {each.participant: each.index for each in self.enrolments(task.task_id)}
+        return [update.sealed(places[_checked(update.participant, places)]) for update in updates]
 
     # -- reading --
 

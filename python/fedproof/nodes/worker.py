@@ -487,5 +487,8 @@ class Worker:
         )  # fmt: skip
 
     def finalize(self, task: TaskInfo, updates: Sequence[Update], aggregate: Aggregate) -> Receipt:
-        """Settle the round: one transaction verifies the proofs of all updates and the aggregation proof."""
+        """Settle the round: one transaction verifies the proofs of all updates and the aggregation proof. A large round
+        has another one before, for the first updates; the receipt is that of the last."""
+        if self.federation.needs_part(task, updates):
+            self.federation.chain.transact(self.federation.verify_part_call(task, updates), self.account)
         return self.federation.finalize_round(self.account, task, updates, aggregate)

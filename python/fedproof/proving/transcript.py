@@ -28,6 +28,8 @@ class Challenges(NamedTuple):
 
 LAMBDA_SQUARINGS = 30
 """A statement that computes its lambda squares sigma so many times: far beyond the powers of tau that there are."""
+MAX_UPDATES, PART_UPDATES = 160, 128
+"""So many updates of a round fit in one transaction (EIP-7825); of more, so many are verified in one of their own."""
 
 
 def tag(use: str) -> bytes:
@@ -210,12 +212,29 @@ def aggregation_pre(
         _number(round_number, "round"),
         _address(sender, "sender"),
         _digest(circuit_id, "circuit id"),
-        keccak256(b"".join(_digest(digest, "update digest") for digest in digests)),
+        updates_digest(digests),
         _number(total_rows, "total rows"),
         _point(model, "model commitment"),
         _point(new_model, "new model commitment"),
         _point(d, "D"),
     )
+
+
+def updates_digest(digests: Sequence[bytes]) -> bytes:
+    """The one word for the updates of a round, from their digests in the order of enrolment.
+
+    In a round of more than `MAX_UPDATES` the first `PART_UPDATES` are verified in a transaction of their own, and their
+    word stands in their place.
+    """
+    words = [_digest(digest, "update digest") for digest in digests]
+    first = part_size(len(words))
+    part = [keccak256(b"".join(words[:first]))] if first else []
+    return keccak256(b"".join([*part, *words[first:]]))
+
+
+def part_size(updates: int) -> int:
+    """How many updates, the first ones, are verified before a round is finalized with the others: 0 for most rounds."""
+    return PART_UPDATES if updates > MAX_UPDATES else 0
 
 
 def block_metadata(dataset: int, version: int, number: int) -> bytes:

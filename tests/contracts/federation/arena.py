@@ -233,6 +233,10 @@ class Arena:
         self.models[new_model] = new
         return Aggregate(new_model, _core.keccak256(new_model), proof)
 
+    def verify_part(self, task: TaskInfo, leader: Account | None = None) -> Receipt:
+        updates = self.federation.updates(task.task_id, task.round)
+        return self.chain.transact(self.federation.verify_part_call(task, updates), leader or self.workers[0])
+
     def finalize(self, task: TaskInfo, leader: Account | None = None) -> Receipt:
         leader = leader or self.workers[0]
         updates = self.federation.updates(task.task_id, task.round)

@@ -16,18 +16,14 @@ TRUE, FALSE = (1).to_bytes(32, "big"), bytes(32)
 
 
 @pytest.mark.parametrize("number", [6, 7, 8])
-@pytest.mark.parametrize("name", ["Federation", "RoundJudge"])
-def test_no_federation_stands_where_a_precompile_is_missing(
-    monkeypatch: pytest.MonkeyPatch, name: str, number: int
-) -> None:
+def test_no_federation_stands_where_a_precompile_is_missing(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Embedded only: no anvil lacks a precompile."""
     monkeypatch.setitem(NativeComputation._precompiles, number.to_bytes(20, "big"), _absent)
     chain = Chain.embedded()
     sender = chain.new_account("deployer")
     token = chain.deploy("AccessToken", 1, sender=sender).address
-    arguments = (token, token, False) if name == "Federation" else ()
     with rejects("PrecompileFailed", number):
-        chain.deploy(name, *arguments, sender=sender)
+        Federation.deploy(chain, sender, registry=token, token=token)
 
 
 @pytest.mark.parametrize("answer", [TRUE, FALSE], ids=["always true", "always false"])
@@ -37,7 +33,7 @@ def test_no_federation_stands_where_pairings_lie(monkeypatch: pytest.MonkeyPatch
     sender = chain.new_account("deployer")
     token = chain.deploy("AccessToken", 1, sender=sender).address
     with rejects("PairingIsWrong"):
-        chain.deploy("Federation", token, token, False, sender=sender)
+        Federation.deploy(chain, sender, registry=token, token=token)
 
 
 @pytest.mark.parametrize("which", ["registry", "token"])
@@ -61,7 +57,6 @@ def test_it_says_what_it_stands_on(arena: Arena) -> None:
     market = arena.world.market
     assert arena.chain.call(functions.registry()) == market.registry.address
     assert arena.chain.call(functions.token()) == market.token.address == arena.federation.token.address
-    assert arena.chain.code_at(arena.chain.call(functions.judge()))
     committee = arena.committee.contract.functions
     assert arena.chain.call(functions.committee()) == arena.committee.address
     assert arena.chain.call(committee.federation()) == arena.federation.address

@@ -24,6 +24,15 @@ class Artifact:
     deployed_bytecode: str = field(repr=False)
     link_references: Mapping[str, Mapping[str, Sequence[Mapping[str, int]]]] = field(repr=False)
     source_hash: str
+    own_address: Sequence[int] = field(default=(), repr=False)
+    """Where the deployed code of a library has its own address."""
+
+    def deployed_at(self, address: str) -> bytes:
+        """The code of a library as it is at its address."""
+        code = bytearray.fromhex(self.deployed_bytecode)
+        for start in self.own_address:
+            code[start : start + 20] = bytes.fromhex(address.removeprefix("0x"))
+        return bytes(code)
 
     def linked(self, libraries: Mapping[str, str]) -> bytes:
         """Creation code with the libraries' addresses in place.
@@ -69,6 +78,7 @@ class Artifact:
                 deployed_bytecode=raw["deployedBytecode"].removeprefix("0x"),
                 link_references=raw["linkReferences"],
                 source_hash=raw["sourceHash"],
+                own_address=tuple(raw.get("ownAddress", ())),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LedgerError(f"contract artifact {name} is damaged: run `make contracts`") from error

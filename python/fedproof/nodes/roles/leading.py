@@ -285,9 +285,20 @@ class Leading:
             checkpoint("aggregated")
             return chain.prepare(worker.federation.finalize_round_call(task, updates, aggregate), worker.account)
 
+        self._verify_part(task, updates)
         send_once(chain, worker.state, name, prepare)
         forget(worker.state, f"finalize/{task.task_id}/{task.round - 1}")
         self._acts.diary.info("round.finalized", task=task.task_id, round=task.round, updates=len(updates))
+
+    def _verify_part(self, task: TaskInfo, updates: list[Update]) -> None:
+        """The first updates of a large round. Whoever sends it, there is one: another leader may have been faster."""
+        federation, account, state = self._worker.federation, self._worker.account, self._worker.state
+        name = f"part/{task.task_id}/{task.round}"
+        if federation.needs_part(task, updates):
+            chain = federation.chain
+            send_once(chain, state, name, lambda: chain.prepare(federation.verify_part_call(task, updates), account))
+            self._acts.diary.info("round.part", task=task.task_id, round=task.round)
+        forget(state, name)
 
     def _announce(self, task: TaskInfo, made: SettledRound) -> None:
         worker, chain = self._worker, self._worker.federation.chain

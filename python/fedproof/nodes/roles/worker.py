@@ -269,7 +269,7 @@ class WorkerRole:
             )
         if done and self._seen.committee.stake(task.task_id, account.address) != Stake.BONDED:
             self._acts.diary.info("task.done", task=task.task_id)
-            for kind in ("finalize", "retry", "announce"):
+            for kind in ("finalize", "part", "retry", "announce"):
                 forget_under(self._worker.state, f"{kind}/{task.task_id}/")
             forget(self._worker.state, f"close/{task.task_id}")
             self._tasks.done(task.task_id)
