@@ -115,7 +115,7 @@ def test_refuses_a_library_of_other_code(cheater: Cheater, tmp_path: Path, monke
     crossed = dict(zip(LIBRARIES, reversed(code.values()), strict=True))
     over = (cheater.at["DatasetRegistry"], cheater.at["AccessToken"], True)
     made = cheater.made("Federation", *over, libraries=crossed)
-    refused(cheater, tmp_path, monkeypatch, {"Federation": made}, "the library at .* is not the Round")
+    refused(cheater, tmp_path / "own", monkeypatch, {"Federation": made}, "the library at .* is not the Round")
 
 
 def test_refuses_a_creation_that_failed(cheater: Cheater, monkeypatch: pytest.MonkeyPatch) -> None:
