@@ -200,6 +200,7 @@ def quick(driver: Path) -> None:
         ("optimizer: { enabled: true, runs },", f"optimizer: {{ enabled: true, runs: 1, ...({steps}) }},"),
         ("settings = ({ runs = DEFAULT_RUNS, viaIR = false })", "settings = ({ viaIR = false })"),
         ('"contracts/Federation.sol", viaIR: true,', '"contracts/Federation.sol",'),
+        ('"contracts/Committee.sol", viaIR: true,', '"contracts/Committee.sol",'),
         ("MAX_DEPLOYED_BYTES = 24_576", "MAX_DEPLOYED_BYTES = 49_152"),
         ("errorCode !== TRANSIENT_STORAGE", '![TRANSIENT_STORAGE, "5574", "3860"].includes(errorCode)'),
     ):

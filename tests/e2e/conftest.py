@@ -114,7 +114,11 @@ def key_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def arena(key_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """The federation, on the wine records: 64 rows x 14 columns."""
-    folder = tmp_path_factory.mktemp("arena") / "run"
+    yield from make_arena(tmp_path_factory.mktemp("arena") / "run", key_cache)
+
+
+def make_arena(folder: Path, key_cache: Path) -> Iterator[Arena]:
+    """The federation in a folder, closed afterwards."""
     options = DemoOptions(folder=folder, rounds=3, data="wine", positive="class_1", seed=1)
     parts = split(load("wine", positive="class_1"), 3, 1)
     rows = capacity_rows(parts.parts)

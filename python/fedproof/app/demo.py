@@ -26,7 +26,7 @@ from fedproof.learning.local import Trainer
 from fedproof.learning.model import GlobalModel, TaskDescription
 from fedproof.learning.plans import Plan, statement_text
 from fedproof.learning.scoring import float_fedavg, score
-from fedproof.ledger import Account
+from fedproof.ledger import Account, Receipt
 from fedproof.ledger.federation import TaskInfo
 from fedproof.nodes.holder import Holder
 from fedproof.nodes.offering import Offering
@@ -381,6 +381,7 @@ def play_round(
     with costs.verifying("aggregation"):
         leader.check_aggregate(task, number, updates, aggregate)
     with watch.timing("settle"):
+        part = leader.verify_part(task, updates)
         settled = leader.finalize(task, updates, aggregate)
     costs.add("aggregation", prove, settled.gas_used, LINKED_PROOF_BYTES)
 
@@ -390,12 +391,19 @@ def play_round(
     out.scores = score(family, result.model.real(), *test)
     out.updates_accepted = len(updates)
     out.seconds = watch.seconds
+    out.gas_part = 0 if part is None else part.gas_used
     out.gas_finalize, out.tx_finalize = settled.gas_used, settled.tx_hash
     teller.step(
-        f"round {number}: {len(updates)} proven updates settled in one transaction of {settled.gas_used:,} gas; "
+        f"round {number}: {len(updates)} proven updates settled in {_transactions(part, settled)} gas; "
         f"{out.scores.line()}"
     )
     return out
+
+
+def _transactions(part: Receipt | None, settled: Receipt) -> str:
+    if part is None:
+        return f"one transaction of {settled.gas_used:,}"
+    return f"two transactions of {part.gas_used:,} and {settled.gas_used:,}"
 
 
 def _write_public(world: World) -> None:

@@ -47,6 +47,7 @@ class RoundFigures:
     seconds: dict[str, float] = field(default_factory=dict)
     gas_open: int = 0
     gas_submit: list[int] = field(default_factory=list)
+    gas_part: int = 0  # the first updates of a large round
     gas_finalize: int = 0
     tx_open: str | None = None
     tx_submit: list[str] = field(default_factory=list)
@@ -54,8 +55,8 @@ class RoundFigures:
 
     @property
     def gas_total(self) -> int:
-        """Open, every submission, and finalize; close and freeze are implied by block numbers and cost nothing."""
-        return self.gas_open + sum(self.gas_submit) + self.gas_finalize
+        """Open, every submission, and what ends it; close and freeze are implied by block numbers and cost nothing."""
+        return self.gas_open + sum(self.gas_submit) + self.gas_part + self.gas_finalize
 
     def to_json(self) -> dict[str, Any]:
         """The round's part of the report."""
@@ -67,6 +68,7 @@ class RoundFigures:
                 "open": self.gas_open,
                 "submit": self.gas_submit,
                 "freeze": 0,
+                "part": self.gas_part,
                 "finalize": self.gas_finalize,
                 "total": self.gas_total,
             },

@@ -488,7 +488,12 @@ class Worker:
 
     def finalize(self, task: TaskInfo, updates: Sequence[Update], aggregate: Aggregate) -> Receipt:
         """Settle the round: one transaction verifies the proofs of all updates and the aggregation proof. A large round
-        has another one before, for the first updates; the receipt is that of the last."""
-        if self.federation.needs_part(task, updates):
-            self.federation.chain.transact(self.federation.verify_part_call(task, updates), self.account)
+        has another one before it, for the first updates; the receipt is that of the last."""
+        self.verify_part(task, updates)
         return self.federation.finalize_round(self.account, task, updates, aggregate)
+
+    def verify_part(self, task: TaskInfo, updates: Sequence[Update]) -> Receipt | None:
+        """Have the first updates of a large round verified; None where nothing is to be done."""
+        if not self.federation.needs_part(task, updates):
+            return None
+        return self.federation.chain.transact(self.federation.verify_part_call(task, updates), self.account)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from web3.contract.contract import ContractFunction
@@ -19,33 +18,20 @@ from fedproof.ledger import Chain
 from fedproof.ledger.federation import LIBRARIES, Federation, Stage, TaskInfo, Update
 from fedproof.proving import transcript
 from tests.attacks.trying import starved
-from tests.attacks.weak_contracts import compile_changed, without_size_limits
+from tests.attacks.weak_contracts import without_size_limits
 from tests.contracts import world
 from tests.contracts.federation import arena as arenas
 from tests.contracts.federation.arena import BOND, REWARD, Arena
 from tests.contracts.federation.board import calldata
+from tests.contracts.federation.lessened import MAX_UPDATES, PART, compile_lessened
 from tests.contracts.support import rejects
 
 pytestmark = pytest.mark.xdist_group("parts")
-NUMBERS = (
-    ("Head.sol", "PLACES = 159;", "PLACES = 2;"),
-    ("TaskRules.sol", "MAX_UPDATES = 160;", "MAX_UPDATES = 3;"),
-    ("TaskRules.sol", "PART = 128;", "PART = 2;"),
-)
-
-
-def lessen(contracts: Path) -> None:
-    """Put smaller numbers into a copy of the sources."""
-    for name, old, new in NUMBERS:
-        path = contracts / "federation" / name
-        text = path.read_text()
-        assert text.count(old) == 1, old
-        path.write_text(text.replace(old, new))
 
 
 @pytest.fixture(scope="module")
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> Arena:
-    made = compile_changed(tmp_path_factory.mktemp("parts"), lessen, ("Federation", *LIBRARIES))
+    made = compile_lessened(tmp_path_factory.mktemp("parts"))
     arena = arenas.build(world.build(Chain.embedded()), 6)
     chain, market, sponsor = arena.chain, arena.world.market, arena.sponsor
     with without_size_limits():
@@ -57,8 +43,8 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Arena:
 
 @pytest.fixture
 def small(_shared: Arena, monkeypatch: pytest.MonkeyPatch) -> Iterator[Arena]:
-    monkeypatch.setattr(transcript, "MAX_UPDATES", 3)
-    monkeypatch.setattr(transcript, "PART_UPDATES", 2)
+    monkeypatch.setattr(transcript, "MAX_UPDATES", MAX_UPDATES)
+    monkeypatch.setattr(transcript, "PART_UPDATES", PART)
     snapshot = _shared.chain.dev.snapshot()
     yield _shared
     _shared.chain.dev.revert(snapshot)
@@ -291,7 +277,9 @@ def test_the_last_update_of_a_large_round_closes_it_whichever_that_is(small: Are
         for k in [*(set(range(5)) - {last}), last]:
             assert small.now(task).stage == Stage.SUBMITTING
             small.submit(task, small.players[k])
-        assert small.now(task).stage == Stage.REJECTING
+        closed = small.now(task)
+        assert closed.stage == Stage.REJECTING
+        assert closed.freeze_at == small.chain.block_number() + task.params.freeze_blocks < task.freeze_at
 
 
 def test_a_part_with_too_little_gas_is_none(small: Arena) -> None:
