@@ -64,12 +64,20 @@ def test_demo_prints_the_report_alone_on_standard_output(run: FinishedRun) -> No
     assert len(lines) > 10
     assert all(" s  " in line for line in lines)
     assert lines[-1].endswith("checks hold, no secret used")
-    for said in ("wine: 178 rows", "hospital 3", "participant 3: Tier 3", "round 2: 3 proven updates", "rewards"):
+    for said in (
+        "wine: 178 rows",
+        "hospital 3",
+        "participant 3: Tier 3",
+        "round 2: 3 updates settled, each with",
+        "rewards",
+    ):
         assert any(said in line for line in lines), said
 
 
 def test_demo_leaves_two_halves_and_private_is_private(run: FinishedRun) -> None:
-    assert sorted(path.name for path in run.folder.iterdir()) == ["private", "public", "report.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == [
+        "model.json", "private", "public", "report.json",
+    ]  # fmt: skip
     assert sorted(path.name for path in (run.folder / "public").iterdir()) == ["blobs", "chain.json", "manifest.json"]
     roles = sorted(path.name for path in (run.folder / "private").iterdir())
     assert roles == sorted(f"{role}-{k}" for role in ("hospital", "participant", "worker") for k in (1, 2, 3))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from fedproof.app.proven import ProvenRunner
@@ -63,11 +64,33 @@ def test_a_proven_fit_gives_the_weights_of_a_simulated_one_and_a_run_that_verifi
     assert proven.precision_report_.lines()[0].startswith("proven")
     done = command("verify", str(folder), "--quiet")
     assert (done.returncode, done.stdout.startswith("The run checks out: ")) == (0, True)
+    told = {each.key: each.value for each in onnx.load_model_from_string(proven.to_onnx()).metadata_props}
+    model = json.loads((folder / "model.json").read_text())
+    assert told["fedproof.training"] == "proven"
+    assert told["fedproof.model_commitment"] == model["commitment"]
+    assert model["weights"] == proven.plan_.model.flatten(proven.weights_).tolist()
     report = json.loads((folder / "report.json").read_text())
     assert (report["seed"], report["participants"], len(report["rounds"])) == (estimator.seed, 2, 2)
     assert report["data"]["rows"] == sum(SIZES) + 20
     with pytest.raises(InputError, match="exists already"):
         proven.fit(X, y, groups, public=public)
+
+
+def test_a_proven_fit_says_how_far_it_is_where_that_is_asked_for(
+    tmp_path: Path, key_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FEDPROOF_CACHE", str(key_cache))
+    X, y, groups, public = rows(False)
+    told = []
+    for verbose in (0, 1):
+        estimator = FederatedClassifier(
+            run="prove", folder=tmp_path / str(verbose), rounds=1, epochs=1, verbose=verbose
+        )
+        estimator.fit(X, y, groups, public=public)
+        told.append(capsys.readouterr())
+    assert told[0] == ("", "")
+    assert told[1].out == ""
+    assert "round 1: 2 updates settled" in told[1].err
 
 
 def test_what_cannot_be_proven_is_one_line_and_leaves_no_folder(tmp_path: Path) -> None:
@@ -86,6 +109,13 @@ def test_what_cannot_be_proven_is_one_line_and_leaves_no_folder(tmp_path: Path) 
         assert not folder.exists()
     with pytest.raises(InputError, match="needs at least 5 workers"):
         FederatedClassifier(run="prove", runner=ProvenRunner(folder, threshold=2)).fit(X, y, groups, public=public)
+    with pytest.raises(ValueError, match="threshold: 0; give a whole number"):
+        FederatedClassifier(run="prove", runner=ProvenRunner(folder, threshold=0)).fit(X, y, groups, public=public)
+    for odd in (5, ["a"], "", "b\0x"):
+        with pytest.raises(ValueError, match=r"folder: .*give the path of a folder that does not exist yet"):
+            FederatedClassifier(run="prove", folder=odd).fit(X, y, groups, public=public)
+    with pytest.raises(ValueError, match="participants: 5, and groups names 2; leave participants out"):
+        FederatedClassifier(participants=5).fit(X, y, few)
     with pytest.raises(InputError, match="rounds: 1025; a task has 1024 at most"):
         FederatedClassifier(run="prove", folder=folder, rounds=1025).fit(X, y, groups, public=public)
     assert not folder.exists()

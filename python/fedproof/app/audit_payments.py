@@ -30,7 +30,7 @@ def check_payments(
     _check_transfers(market, federation, books.moves)
     paid, rounds = sum(books.paid.values()), len(task.settled)
     return [
-        f"payments: {rounds} rounds paid by proven rows; {paid} base units claimed, {books.refunded} refunded, "
+        f"payments: {rounds} rounds paid by listed rows; {paid} base units claimed, {books.refunded} refunded, "
         f"{task.escrow} still held, and nothing else",
         f"bonds: {len(enrolments)} placed, {books.lost} lost by a rejection, {books.returned} returned, "
         f"{len(books.bonded)} still held; every token moved as the events say",

@@ -13,6 +13,7 @@ from fedproof.app.export import write_public
 from fedproof.app.keyring import Keyring, default_cache
 from fedproof.app.report import Costs, RoundFigures, build_report
 from fedproof.app.startmodel import Start, first_model
+from fedproof.app.taskmodel import RoundModel, load_model, model_names
 from fedproof.app.telling import Stopwatch, Teller
 from fedproof.app.training import TRAINED, Training, foreseen, model_text
 from fedproof.app.world import World, build, create_folder, write_json
@@ -36,6 +37,7 @@ from fedproof.nodes.provider import Provider
 from fedproof.nodes.worker import Worker
 from fedproof.proving.linked import check_linked, check_plain
 from fedproof.statements.models.vectors import model_vector
+from fedproof.storage.content import content_id
 
 TOKEN = 10**18
 #: base units to have locked for tiers 0 to 5
@@ -47,6 +49,7 @@ LOCK_EPOCHS = 20
 GRANT_SECONDS = 90 * 86_400
 PLAIN_PROOF_BYTES = 256
 LINKED_PROOF_BYTES = 256 + 64 + 64 + 32  # A, B, C; D; Q; y
+MODEL = "model.json"
 FREEZE_BLOCKS, SUBMIT_BLOCKS, SETTLE_BLOCKS = 10, 200, 100
 
 
@@ -188,9 +191,11 @@ def _play(
     if opening is not None:
         rounds[0].gas_open, rounds[0].tx_open = opening.gas_used, opening.tx_hash
     paid = [world.federation.claim(seat.participant.account, task.task_id).reward for seat in seats]
-    teller.step(f"rewards by proven rows claimed: {', '.join(f'{reward / TOKEN:.2f}' for reward in paid)} tokens")
+    teller.step(f"rewards by listed rows claimed: {', '.join(f'{reward / TOKEN:.2f}' for reward in paid)} tokens")
     world.federation.refund(world.operator, task.task_id)
     _write_public(world)
+    write_json(options.folder / MODEL, _last_model(world, task.task_id, schema))
+    teller.step(f"the model, which --start takes, is in {options.folder / MODEL}")
     audit = audit_run(options.folder, teller, options.rpc)
     private = [(schema.standardise(part.features), schema.standardise_labels(part.labels)) for part in parts.parts]
     plan = world.deployment.plan
@@ -215,6 +220,17 @@ def _play(
     )
     write_json(options.folder / "report.json", report)
     return report, tuple(played.model for played in rounds)
+
+
+def _last_model(world: World, task_id: int, schema: Schema) -> dict[str, Any]:
+    """The model of the last round, as `task model` writes it."""
+    d, settled = world.deployment, world.federation.task_info(task_id).settled[-1]
+    assert settled.new_model is not None
+    names = model_names(world.federation, task_id, settled)
+    model, name = load_model(d.store, d.srs, d.plan, names, settled.new_model, f"round {settled.round}")
+    return RoundModel(task_id, settled.round, model, settled.new_model, name).to_json(
+        schema, content_id(schema.encode())
+    )
 
 
 def enter_market(
@@ -394,7 +410,7 @@ def play_round(
     out.gas_part = 0 if part is None else part.gas_used
     out.gas_finalize, out.tx_finalize = settled.gas_used, settled.tx_hash
     teller.step(
-        f"round {number}: {len(updates)} proven updates settled in {_transactions(part, settled)} gas; "
+        f"round {number}: {len(updates)} updates settled, each with its proof, in {_transactions(part, settled)} gas; "
         f"{out.scores.line()}"
     )
     return out

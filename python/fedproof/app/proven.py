@@ -7,20 +7,23 @@ are one machine's, which sees all rows: who wants them apart runs nodes.
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, final
 
 import numpy as np
 
-from fedproof.app.demo import DemoOptions, play_plan
-from fedproof.app.opening import MOST_PARTICIPANTS, MOST_ROUNDS
+from fedproof.app.demo import MODEL, DemoOptions, play_plan
+from fedproof.app.opening import MOST_PARTICIPANTS, MOST_ROUNDS, MOST_WORKERS
 from fedproof.app.telling import Silent, Teller
 from fedproof.data import Parts, Schema, Table
 from fedproof.data.limits import MIN_ROWS
 from fedproof.errors import InputError
-from fedproof.interop.onnx_out import PROVEN
+from fedproof.interop.onnx_out import PROVEN, Origin
 from fedproof.interop.runner import Federation, Outcome, Publicity
+from fedproof.interop.validate import whole
 from fedproof.learning.baseline import Float
 from fedproof.learning.fixed import Int
 from fedproof.learning.model import GlobalModel
@@ -38,7 +41,7 @@ class ProvenRunner:
         folder: of the run; must not exist. Its `public` half is what an auditor needs, and holds the public rows; its
             `private` half holds the secrets of all roles.
         workers, threshold: the committee, and how many of it together learn nothing.
-        teller: is told what happens.
+        teller: is told what happens. verbose: where there is none, standard error is.
         cache: whether keys are kept for the next run of the same shape; making them takes longest.
     """
 
@@ -47,6 +50,7 @@ class ProvenRunner:
     threshold: int = 1
     teller: Teller = field(default_factory=Silent)
     cache: bool = True
+    verbose: bool = False
 
     training: ClassVar[str] = PROVEN
 
@@ -58,6 +62,10 @@ class ProvenRunner:
                 that no schema takes; or a folder that exists.
             FedproofError: any step that does not hold; nothing is passed over.
         """
+        whole("workers", self.workers, 3, MOST_WORKERS)
+        whole("threshold", self.threshold, 1, (MOST_WORKERS - 1) // 2)
+        if (least := 2 * self.threshold + 1) > self.workers:
+            raise InputError(f"threshold={self.threshold} needs at least {least} workers; give workers={least}")
         options = DemoOptions(
             folder=Path(self.folder),
             participants=len(federation.parts),
@@ -71,8 +79,23 @@ class ProvenRunner:
         parts, schema = listed(federation)
         plan = federation.plan
         start = GlobalModel(plan.model, plan.weight_scales(), plan.model.flatten(federation.start))
-        _, models = play_plan(options, _NAME, parts, schema, plan, start, self.teller)
-        return Outcome(tuple(model.layers for model in models), evidence=str(options.folder))
+        teller = Lines() if self.verbose and isinstance(self.teller, Silent) else self.teller
+        _, models = play_plan(options, _NAME, parts, schema, plan, start, teller)
+        last = json.loads((options.folder / MODEL).read_text())
+        origin = Origin(PROVEN, f"task {last['task']} of {options.folder.name}", bytes.fromhex(last["commitment"]))
+        return Outcome(tuple(model.layers for model in models), evidence=str(options.folder), origin=origin)
+
+
+class Lines:
+    """Progress for a person, on standard error."""
+
+    def step(self, text: str) -> None:
+        """A line of what is done."""
+        print(text, file=sys.stderr, flush=True)
+
+    def doing(self, text: str) -> None:
+        """A line of what begins."""
+        print(f"{text} ...", file=sys.stderr, flush=True)
 
 
 def listed(federation: Federation) -> tuple[Parts, Schema]:

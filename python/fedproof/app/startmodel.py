@@ -171,7 +171,8 @@ class Start:
         except InputError:  # where it tells another loss, the two models are what to name
             found = self.imported()
         if found.model != plan.model:
-            raise self._wrong(f"it is {_text(found.model)}, and this federation trains {_text(plan.model)}")
+            remedy = "name the --model and the --data that it is for"
+            raise self._wrong(f"it is {_text(found.model)}, and this federation trains {_text(plan.model)}; {remedy}")
         return found
 
     def _standardised(self, found: Imported, schema: Schema) -> Imported:

@@ -101,8 +101,8 @@ class Training:
         """
         if self.kind == ARRAYS:
             raise InputError(
-                f"--model {ARRAYS}: a model outside the family is trained by its users' own code, which nodes name in "
-                f"participant.trainer; here use {FORMS}"
+                f"--model {ARRAYS}: such a model is trained by its users' own code, on nodes (market init --tasks, "
+                "then participant.trainer in each node's file); here use logistic, linear, softmax, or mlp:16,8"
             )
 
     @property

@@ -51,7 +51,8 @@ model_option = click.option(
     "--model",
     default="logistic",
     show_default=True,
-    help="What is trained: logistic, linear, softmax, or mlp with the widths of its hidden layers, such as mlp:16,8.",
+    help="What is trained: logistic, linear, softmax, or mlp with the widths of its hidden layers, as mlp:16,8 (which "
+    "mlp alone is). Nodes with trainers of their own take arrays:16x30,16, too, with --statement bounded.",
 )
 epochs_option = click.option(
     "--epochs", default=1, show_default=True, type=click.IntRange(1, 64), help="Local epochs of each round."

@@ -18,6 +18,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from fedproof.errors import InputError
 from fedproof.interop import validate
 from fedproof.interop.chain import Imported
 from fedproof.interop.inputs import Standardisation, unnamed
@@ -47,6 +48,7 @@ _WHOLE = (
     ("participants", MIN_PARTICIPANTS, MAX_ROWS),
     ("seed", 0, 2**64 - 1),
 )
+_DEALT = 3
 _KINDS = {SQUARED: LINEAR, LOG: LOGISTIC, CROSS_ENTROPY: SOFTMAX}
 
 
@@ -63,6 +65,7 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
         run: `"simulate"`, exact integers without proofs, or `"prove"`, which needs a folder or a runner.
         runner: who runs it (`fedproof.interop.runner.Runner`), in place of the built-in ones.
         folder: of a proven run; must not exist. `fedproof verify FOLDER` audits it.
+        verbose: 1 has the built-in proven run say on standard error how far it is.
 
     Attributes:
         training_: `"simulated"` or `"proven"`.
@@ -77,8 +80,8 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
 
     def __init__(
         self, hidden_layer_sizes: int | Sequence[int] = (), model: Model | Imported | None = None, rounds: int = 20,
-        epochs: int = 5, participants: int = 3, seed: int = 0, run: str = "simulate", runner: Runner | None = None,
-        folder: str | Path | None = None,
+        epochs: int = 5, participants: int = _DEALT, seed: int = 0, run: str = "simulate", runner: Runner | None = None,
+        folder: str | Path | None = None, verbose: int = 0,
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes = hidden_layer_sizes
         self.model = model
@@ -89,6 +92,7 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
         self.run = run
         self.runner = runner
         self.folder = folder
+        self.verbose = verbose
 
     def fit(
         self, X: Any = None, y: Any = None, groups: Any = None, *,
@@ -105,11 +109,22 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
                 task; without them from all rows pooled, which only a simulation can see.
 
         Raises:
-            InputError: wrong parameters or data, in one line; wrong data are a `ValueError`, too.
+            InputError: wrong parameters or data, in one line; a `ValueError`, too.
         """
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)  # a fit that fails leaves nothing of the last one
-        runner = choose_runner(self.run, self.runner, self.folder)
+        try:
+            return self._fit(X, y, groups, participants, public)
+        except InputError as error:
+            if isinstance(error, ValueError):
+                raise
+            raise DataError(str(error)) from None  # users of scikit-learn expect a ValueError
+
+    def _fit(
+        self, X: Any, y: Any, groups: Any, participants: Sequence[tuple[Any, Any]] | None,
+        public: tuple[Any, Any] | None,
+    ) -> Any:  # fmt: skip
+        runner = choose_runner(self.run, self.runner, self.folder, self.verbose)
         self._check_parameters()
         if runner.training == PROVEN and public is None:
             raise DataError("a proven run takes centre and scale from public rows: give fit(..., public=(X, y))")
@@ -126,11 +141,12 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
         clipped = sum(inputs.clipped(part.X) for part in parts) + self._clipped_labels(parts)
         report = compare(federation, outcome, features, labels, clipped, runner.training, public is not None)
         for line in report.advice:
-            warnings.warn(line, PrecisionWarning, stacklevel=2)
+            warnings.warn(line, PrecisionWarning, stacklevel=3)
         self.n_features_in_ = len(inputs.names)
         if shown.names is not None:
             self.feature_names_in_ = np.array(shown.names, dtype=object)
         self.training_, self.evidence_, self.precision_report_ = runner.training, outcome.evidence, report
+        self._origin = outcome.origin
         self.plan_, self.inputs_, self.history_, self.weights_ = plan, inputs, outcome.models, outcome.models[-1]
         self.predictor_ = Predictor.exact(plan, self.weights_)
         self.coefs_ = [matrix[:-1] for matrix in self.predictor_.weights]
@@ -163,12 +179,16 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
     def to_onnx(self, double: bool = False, origin: Origin | None = None) -> bytes:
         """The model as an ONNX file that reads raw features; its metadata say how it was trained.
 
+        Args:
+            double: 64-bit weights in the place of 32-bit ones.
+            origin: metadata; by default what the runner said of the model, with task and commitment of a proven one.
+
         Raises:
             InputError: an origin that calls a simulated run proven; the package `onnx` is missing.
         """
         check_is_fitted(self)
         simulated = self.training_ == SIMULATED
-        origin = origin or Origin(SIMULATED if simulated else UNKNOWN)
+        origin = origin or self._origin or Origin(SIMULATED if simulated else UNKNOWN)
         if simulated and origin.training == PROVEN:
             raise DataError("this model comes from a simulated run; nothing of it is proven")
         classes, target = self._described()
@@ -191,7 +211,12 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
             if X is None:
                 raise DataError("give fit X and y, or participants=[(X_1, y_1), (X_2, y_2), ...]")
             if groups is not None:
-                return by_group(validate.rows(X, y), groups)
+                found = by_group(validate.rows(X, y), groups)
+                if self.participants not in (len(found), _DEALT):
+                    raise DataError(
+                        f"participants: {self.participants}, and groups names {len(found)}; leave participants out"
+                    )
+                return found
             return deal(validate.rows(X, y), int(self.participants), int(self.seed), self._stratify)
         if X is not None or y is not None or groups is not None:
             raise DataError("give fit either X and y, or participants; rows that all may see go into public=(X, y)")

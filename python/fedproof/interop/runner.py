@@ -17,7 +17,7 @@ import numpy as np
 from fedproof.data.limits import MIN_ROWS
 from fedproof.errors import InputError
 from fedproof.interop.inputs import Standardisation
-from fedproof.interop.onnx_out import PROVEN, SIMULATED
+from fedproof.interop.onnx_out import PROVEN, SIMULATED, Origin
 from fedproof.learning import exact
 from fedproof.learning.baseline import Float
 from fedproof.learning.exact import Peak
@@ -125,12 +125,14 @@ class Outcome:
         peaks: the largest integers of all local runs, with their limits; empty where the runner does not tell.
         saturated: logits beyond a sigmoid's table, over all runs.
         evidence: where an auditor finds the proofs, such as a run folder; nothing for a simulation.
+        origin: of the last model, for its file; nothing where the runner does not tell.
     """
 
     models: tuple[tuple[Int, ...], ...]
     peaks: tuple[Peak, ...] = ()
     saturated: int = 0
     evidence: str | None = None
+    origin: Origin | None = None
 
 
 class Runner(Protocol):
@@ -198,11 +200,12 @@ def next_model(weights: Sequence[Int], updates: Sequence[Sequence[Int]], counts:
     return tuple(out)
 
 
-def choose_runner(run: str, runner: Runner | None, folder: str | Path | None = None) -> Runner:
+def choose_runner(run: str, runner: Runner | None, folder: str | Path | None = None, verbose: int = 0) -> Runner:
     """The runner of an estimator's parameters.
 
     Args:
         folder: where a proven run is kept.
+        verbose: whether the built-in proven run says on standard error how far it is.
 
     Raises:
         InputError: a word that is neither; `"prove"` with neither a folder nor a runner that proves, or with both; or
@@ -220,18 +223,24 @@ def choose_runner(run: str, runner: Runner | None, folder: str | Path | None = N
             "runner=...; nothing was trained. run='simulate' computes the same integers, and its model is simulated, "
             "not proven"
         )
-    chosen: Runner = runner or (SimulatedRunner() if folder is None else _prover(Path(folder)))
+    chosen: Runner = runner or (SimulatedRunner() if folder is None else _prover(_path(folder), verbose))
     if getattr(chosen, "training", None) != wanted:
         said = getattr(chosen, "training", "of no known kind")
         raise InputError(f"run={run!r}, but the runner {type(chosen).__name__} is {said}; they must say the same")
     return chosen
 
 
-def _prover(folder: Path) -> Runner:
+def _path(folder: object) -> Path:
+    if not isinstance(folder, str | Path) or not str(folder) or "\0" in str(folder):
+        raise InputError(f"folder: {folder!r}; give the path of a folder that does not exist yet")
+    return Path(folder)
+
+
+def _prover(folder: Path, verbose: int) -> Runner:
     """The application layer's runner. This room knows its name alone: the chain and the nodes are loaded by whoever
     proves, and by nobody else."""
     module, name = _PROVER
-    prover: Runner = getattr(importlib.import_module(module), name)(folder)
+    prover: Runner = getattr(importlib.import_module(module), name)(folder, verbose=bool(verbose))
     return prover
 
 
