@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PY_ROOMS := $(wildcard python tests benches fuzz)
 RUST_SOURCES := $(shell find src -name '*.rs' 2>/dev/null) Cargo.toml Cargo.lock
 
-.PHONY: demo test test-ipfs check unit setup dev-setup contracts clean
+.PHONY: demo test test-ipfs check unit fuzz setup dev-setup contracts clean
 
 demo: setup
 	$(BIN)/fedproof demo
@@ -30,6 +30,13 @@ unit: dev-setup
 # Builds a real IPFS node from Go modules first, which takes minutes; after that `make test` uses it, too.
 test-ipfs: dev-setup
 	FEDPROOF_BUILD_IPFS=1 $(BIN)/pytest tests/storage/test_ipfs_real.py
+
+# Half of the time for what is written in Python, half for the core, which is built for it first (some minutes).
+SECONDS ?= 600
+SEED ?= 1
+fuzz: dev-setup
+	$(BIN)/python -m fuzz.core --seconds $$(($(SECONDS) / 2)) --seed $(SEED)
+	$(BIN)/python -m fuzz.run --together --seconds $$(($(SECONDS) / 2)) --seed $(SEED)
 
 # The artifacts are committed, so that only who changes a contract needs this.
 contracts: node_modules/.installed

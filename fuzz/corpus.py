@@ -219,6 +219,7 @@ def _native() -> dict[str, list[bytes]]:
         "core-proving-key": keys,
         "core-proving-key-unchecked": keys,
         "core-proving-key-chunks": keys,
+        "core-point": [G1, G2, bytes(64)],
         "core-points": [G1 + G2, bytes(192), G1 + G2 + G1[:32] + G1[32:] + G2],
         "core-verify": [b"".join([*head, proof, d, _core.fr_to_bytes(fr(*z[1:2]))])],
         "core-arrays": [bytes([3, 1]) + vector + _core.fr_from_ints([7]).tobytes()],

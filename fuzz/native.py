@@ -50,6 +50,16 @@ def _points(data: bytes) -> object:
     return _core.g1_add(data[:64], _core.g1_neg(data[:64]))
 
 
+def _point(data: bytes) -> object:
+    """A point of either group. What is one has one form, so that doing nothing to it gives it back."""
+    if len(data) == 128:
+        _core.g2_check(data)
+        return None
+    _core.g1_check(data)
+    assert _core.g1_add(data, bytes(64)) == data
+    return None
+
+
 def _verify(data: bytes) -> object:
     """alpha, beta, delta, eta, an IC point twice, a proof, D, and one public input."""
     cut = [0, 64, 192, 320, 448, 512, 576, 832, 896, 928]
@@ -123,6 +133,7 @@ HARNESSES = [
     Harness("core-proving-key", _one_form(lambda data: _core.ProvingKey.from_bytes(data, True)), VALUE),
     Harness("core-proving-key-unchecked", _unchecked, VALUE),
     Harness("core-proving-key-chunks", _chunks, VALUE),
+    Harness("core-point", _point, VALUE),
     Harness("core-points", _points, VALUE),
     Harness("core-verify", _verify, VALUE),
     Harness("core-arrays", _arrays, CORE),

@@ -25,41 +25,50 @@ fn padded<const N: usize>(data: &[u8]) -> [u8; N] {
 /// Precompile 0x06: sum of two G1 points.
 #[pyfunction]
 pub fn ec_add(py: Python<'_>, data: PyBackedBytes) -> PyResult<Cow<'static, [u8]>> {
-    run(py, || {
-        let input = padded::<128>(&data);
-        let sum = g1_decode(&input[..G1_BYTES])? + g1_decode(&input[G1_BYTES..])?;
-        Ok(Cow::Owned(g1_encode(&sum.into_affine()).to_vec()))
-    })
+    run(py, || add(&data).map(|sum| Cow::Owned(sum.to_vec())))
 }
 
 /// Precompile 0x07: G1 point times a 256-bit scalar, which need not be below r.
 #[pyfunction]
 pub fn ec_mul(py: Python<'_>, data: PyBackedBytes) -> PyResult<Cow<'static, [u8]>> {
-    run(py, || {
-        let input = padded::<96>(&data);
-        let product = g1_decode(&input[..G1_BYTES])? * Fr::from_be_bytes_mod_order(&input[G1_BYTES..]);
-        Ok(Cow::Owned(g1_encode(&product.into_affine()).to_vec()))
-    })
+    run(py, || mul(&data).map(|product| Cow::Owned(product.to_vec())))
 }
 
 /// Precompile 0x08: whether the product of the pairings is one; true for empty input.
 #[pyfunction]
 pub fn ec_pairing(py: Python<'_>, data: PyBackedBytes) -> PyResult<bool> {
-    run(py, || {
-        if !data.len().is_multiple_of(PAIR_BYTES) {
-            return Err(bad(format!(
-                "pairing input takes 192 bytes a pair, got {} bytes",
-                data.len()
-            )));
-        }
-        let mut left = Vec::with_capacity(data.len() / PAIR_BYTES);
-        let mut right = Vec::with_capacity(data.len() / PAIR_BYTES);
-        for pair in data.chunks_exact(PAIR_BYTES) {
-            left.push(g1_decode(&pair[..G1_BYTES])?);
-            right.push(g2_decode(&pair[G1_BYTES..])?);
-        }
-        product_is_one(left, right)
-    })
+    run(py, || pairing(&data))
+}
+
+/// What `ec_add` computes.
+pub fn add(data: &[u8]) -> Result<[u8; G1_BYTES]> {
+    let input = padded::<128>(data);
+    let sum = g1_decode(&input[..G1_BYTES])? + g1_decode(&input[G1_BYTES..])?;
+    Ok(g1_encode(&sum.into_affine()))
+}
+
+/// What `ec_mul` computes.
+pub fn mul(data: &[u8]) -> Result<[u8; G1_BYTES]> {
+    let input = padded::<96>(data);
+    let product = g1_decode(&input[..G1_BYTES])? * Fr::from_be_bytes_mod_order(&input[G1_BYTES..]);
+    Ok(g1_encode(&product.into_affine()))
+}
+
+/// What `ec_pairing` computes.
+pub fn pairing(data: &[u8]) -> Result<bool> {
+    if !data.len().is_multiple_of(PAIR_BYTES) {
+        return Err(bad(format!(
+            "pairing input takes 192 bytes a pair, got {} bytes",
+            data.len()
+        )));
+    }
+    let mut left = Vec::with_capacity(data.len() / PAIR_BYTES);
+    let mut right = Vec::with_capacity(data.len() / PAIR_BYTES);
+    for pair in data.chunks_exact(PAIR_BYTES) {
+        left.push(g1_decode(&pair[..G1_BYTES])?);
+        right.push(g2_decode(&pair[G1_BYTES..])?);
+    }
+    product_is_one(left, right)
 }
 
 /// Whether `prod e(left_i, right_i) = 1`.

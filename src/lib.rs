@@ -7,6 +7,8 @@ mod committed;
 mod error;
 mod evm;
 mod field;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod groth16;
 mod keyfile;
 mod kzg;

@@ -25,6 +25,7 @@ from fedproof.statements.vectors import dataset_vector, update_vector, weight_ve
 from tests.attacks.weakened import Cheat, Check, cheat_linked, evaluate, weak_keys
 from tests.contracts import toy
 from tests.contracts.federation import toys
+from tests.core.test_groth16 import published
 from tests.statements.conftest import make_witness
 from tests.support.soundness import SIGMA
 
@@ -247,6 +248,94 @@ def test_rejects_d_shifted_by_a_public_inputs_point(weakened: bool) -> None:
 def _pair(base: bytes) -> tuple[int, int]:
     sigma, lam = (int.from_bytes(_core.keccak256(use + base), "big") % R for use in (b"s", b"l"))
     return sigma, lam
+
+
+# eta of another circuit
+
+
+class Roomy(toy.ToyListing):
+    """With rows that say nothing, so that the domain has room for the other circuit's few rows more."""
+
+    def synthesize(self, cs: ConstraintSystem, witness: toy.ToyListingWitness | None) -> None:
+        super().synthesize(cs, witness)
+        for _ in range(2):
+            cs.constrain(cs.one, cs.one, cs.one, "says nothing")
+
+
+def committing(statement: Roomy) -> tuple[Circuit, _core.R1cs]:
+    """A statement, and the constraints of another circuit with its rules and wires in which y is committed to.
+
+    Nothing is wrong with the other circuit by itself. Its own rows that make each public input stand in a constraint
+    come later than here, and are given once more where this circuit has them.
+    """
+    cs = ConstraintSystem(structure=True)
+    statement.synthesize(cs, None)
+    whole = compile_statement(statement)
+    public, committed = whole.r1cs.num_public, whole.r1cs.num_committed
+    place = np.empty(cs._wires, dtype=np.int64)
+    place[cs.order()] = np.arange(cs._wires)
+    a, b, c = (cs._matrix(part, place, np.ones(cs.num_constraints, dtype=bool)) for part in cs._parts)
+    one = cs.pool.values.index(1)
+    ends = a[0][-1] + np.arange(1, public + 2)
+    names = np.arange(public + 1, dtype=a[1].dtype)
+    a = (
+        np.concatenate([a[0], ends]),
+        np.concatenate([a[1], names]),
+        np.concatenate([a[2], np.full(public + 1, one, dtype=a[2].dtype)]),
+    )
+    b, c = ((np.concatenate([m[0], np.full(public + 1, m[0][-1])]), m[1], m[2]) for m in (b, c))
+    pool = _core.fr_from_ints(cs.pool.values)
+    other = _core.R1cs(public - 1, committed + 1, cs._wires, pool, a, b, c)
+    assert other.domain_size == whole.r1cs.domain_size
+    return whole, other
+
+
+@pytest.mark.parametrize("weakened", [False, True], ids=["as it is", "weakened"])
+def test_rejects_d_shifted_by_a_point_of_another_circuit(weakened: bool) -> None:
+    """Two circuits of one dealer. What is public in one is committed in the other, whose key has its point over eta:
+    with one eta for both, D takes back with it what a false y adds to IC(x)."""
+    statement, srs, rows, dealer = Roomy(), toy.srs(), 40, _core.Dealer()
+    circuit, other = committing(statement)
+    keys = setup(circuit, srs, dealer=dealer)
+    theirs = _core.ProvingKey.setup(other, dealer=dealer)
+    shift, *shared = published(theirs)[1]  # over the other's eta: y, and then this circuit's committed wires
+    vk, own = keys.verifying, published(keys.proving)[1]
+    if weakened:  # as one eta for both makes it: no secret is needed to put the key together
+        vk = replace(vk, eta=theirs.verifying_key()["eta_g2"])
+        own = shared
+    seen = toy.vector()
+    committed = seen.copy()
+    committed[0] = _core.fr_add(seen[:1], _core.fr_from_ints([1]))[0]
+    commitment = srs.commit(committed)
+
+    def attempt(shifted: bool) -> bool:
+        """A listing of `committed` by somebody who has proven another vector; or of the other one, honestly."""
+        about, points = commitment if shifted else srs.commit(seen), list[bytes]()
+
+        def challenge(values: FrArray) -> tuple[int, int]:
+            d = _core.g1_msm(b"".join(own), values)
+            points.append(_core.g1_add(d, _core.g1_neg(shift)) if shifted else d)
+            return _pair(points[0] + about)
+
+        cs = ConstraintSystem(structure=False, challenge=challenge)
+        statement.synthesize(cs, toy.ToyListingWitness(rows, seen))
+        proof = keys.proving.prove(circuit.r1cs, cs.witness())
+        sigma, lam = _pair(points[0] + about)
+        value, q = srs.open(committed if shifted else seen, _core.fr_from_ints([sigma]))
+        y = number(value)
+        assert y == (cs.public_values()[-1] + shifted) % R
+        linked = LinkedProof(proof, points[0], q, y)
+        holds = equation_holds(vk, [rows, sigma, lam, y], proof, points[0])
+        try:  # by the verifier of the package, with its link
+            check_linked(vk, (rows,), Challenges(sigma, lam), linked, [about])
+        except ProofError:
+            assert not holds
+        else:
+            assert holds
+        return holds
+
+    assert attempt(shifted=False)
+    assert attempt(shifted=True) == weakened
 
 
 def test_the_equation_is_the_one_that_is_checked() -> None:

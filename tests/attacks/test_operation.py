@@ -7,6 +7,7 @@ tests/network, which the table names.
 from __future__ import annotations
 
 import ast
+import base64
 import contextlib
 import json
 import logging
@@ -46,6 +47,7 @@ from tests.contracts import toy
 from tests.ledger.conftest import deploy_probe
 from tests.support.flaky import Exchange, FlakyNode, Handler, content, execute_then_drop, result, status, swallow
 from tests.support.fulldisk import SmallDisk
+from tests.support.leaks import found_in, needles, process_list
 
 POLICY = SendingPolicy(receipt_seconds=20.0, poll_seconds=0.02)
 SEND = "eth_sendRawTransaction"
@@ -176,6 +178,33 @@ def test_no_secret_is_in_a_representation_or_an_error() -> None:
     texts.append(record.getMessage())
     for secret in secrets:
         assert not [text for text in texts if secret in text or secret[:16] in text]
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc here")
+def test_the_search_for_secrets_finds_each_that_is_leaked_on_purpose(tmp_path: Path) -> None:
+    """What `network/processes` relies on: in any form, inside of other bytes, and in the list of processes."""
+    secret = b"\x17" + os.urandom(31)  # of this run alone: others may be looking
+    hidden = needles([("somebody: key", secret)])
+    number = int.from_bytes(secret, "big")
+    leaks = [
+        b"key=" + secret, f"key=0x{secret.hex()}".encode(), secret.hex().upper().encode(), f"{number:064x}".encode(),
+        f'{{"key": {number}}}'.encode(), str(int.from_bytes(secret, "little")).encode(),
+        *(base64.b64encode(b"key:"[:before] + secret + b" and more") for before in range(5)),
+        *(base64.urlsafe_b64encode(b"key:"[:before] + secret + b" and more") for before in range(5)),
+    ]  # fmt: skip
+    for leak in leaks:
+        assert found_in(b"a line of a log: " + leak + b"\n", hidden) == {"somebody: key"}
+    assert not found_in(b"a line of a log: " + secret[:31] + secret.hex()[2:].encode(), hidden)
+    assert not any(found_in(content, hidden) for _, content in process_list())
+    for arguments, environment in (([secret.hex()], {}), ([], {"KEY": base64.b64encode(secret).decode()})):
+        command = [sys.executable, "-c", "input(chr(10))", *arguments]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, env={**os.environ, **environment}, **pipes) as child:
+            assert child.stdout is not None
+            child.stdout.readline()  # before, its own command line may not be there yet
+            shown = {name for name, content in process_list() if found_in(content, hidden)}
+            child.communicate(b"\n")
+        assert shown == {f"{'environ' if environment else 'cmdline'} of process {child.pid}"}
 
 
 def test_no_command_takes_a_secret_on_its_command_line() -> None:

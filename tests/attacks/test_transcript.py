@@ -34,7 +34,7 @@ from tests.attacks.trying import DONE, disguised, is_invalid, stands, tried, tri
 from tests.contracts import toy
 from tests.contracts.federation.arena import Arena
 from tests.contracts.federation.board import calldata
-from tests.contracts.support import P, R, rejects, to_bytes
+from tests.contracts.support import P, R, int_words, rejects, to_bytes
 from tests.contracts.test_bn254 import point_outside_the_subgroup
 from tests.contracts.world import X25519_KEY
 from tests.e2e.conftest import Arena as Hospitals
@@ -245,14 +245,22 @@ def test_parts_of_two_updates_do_not_make_a_third(ours: Arena) -> None:
 
 
 @ON_CHAIN
-def test_two_circuits_with_one_eta_or_delta_are_refused(ours: Arena) -> None:
+@pytest.mark.parametrize("sign", [1, -1])
+def test_two_circuits_with_one_eta_or_delta_are_refused(ours: Arena, sign: int) -> None:
+    """What the forgery with a point of another circuit needs (`test_forgeries.py`); `-eta` would do, too."""
     world, training = ours.world, ours.training
+
+    def taken(point: bytes) -> bytes:
+        xi, xr, yi, yr = int_words(point)
+        return to_bytes([xi, xr, sign * yi % P, sign * yr % P])
+
     for point in ("eta", "delta"):
-        shared = replace(ours.aggregation, **{point: getattr(training, point)})
+        shared = replace(ours.aggregation, **{point: taken(getattr(training, point))})
         with rejects("SharedKeySecret"):
             ours.open_task(aggregation_key=shared)
         known = replace(
-            toy.listing_keys("of a second class").verifying, **{point: getattr(toy.listing_keys().verifying, point)}
+            toy.listing_keys("of a second class").verifying,
+            **{point: taken(getattr(toy.listing_keys().verifying, point))},
         )
         with rejects("SharedTrapdoor"):
             world.market.register_class(world.owner, 64, 3, known, toy.eligibility_keys("second").verifying)

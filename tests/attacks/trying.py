@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
+import pytest
 from py_ecc.optimized_bn128 import FQ2, multiply, normalize
 from web3.contract.contract import ContractFunction
 
@@ -36,6 +39,29 @@ def tried_raw(chain: Chain, to: str, data: bytes, sender: Account) -> str:
     except ContractRejected as refused:
         return refused.name
     return DONE
+
+
+OTHER_CHAIN = 7_331
+
+
+@contextmanager
+def on_another_chain(chain: Chain) -> Iterator[None]:
+    """The chain as it is after a split: all contracts and accounts at their places, and another chain id.
+
+    What is done there is gone afterwards.
+    """
+    assert chain.dev is not None
+    node, snapshot = chain.rpc, chain.dev.snapshot()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chain, "chain_id", OTHER_CHAIN)
+        patch.setattr(chain._sender, "_chain_id", OTHER_CHAIN)
+        patch.setattr(node.ledger._chain, "chain_id", OTHER_CHAIN)  # type: ignore[attr-defined]
+        node._answers.clear()  # type: ignore[attr-defined]  # the node keeps answers by state, and that is the same
+        try:
+            yield
+        finally:
+            chain.dev.revert(snapshot)
+            node._answers.clear()  # type: ignore[attr-defined]
 
 
 def stands(arena: Arena, task: TaskInfo, update: Update) -> bool:

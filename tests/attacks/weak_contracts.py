@@ -174,6 +174,25 @@ PATCHES: tuple[tuple[Check, str, str, str], ...] = (
         "address(this), recipient, memoHash)",
         "address(this), OFF ? address(0) : recipient, memoHash)",
     ),
+    (Check.CHAIN, "federation/RoundTranscript.sol", "image[2] = block.chainid;", "image[2] = OFF ? 0 : block.chainid;"),
+    (  # one more variable would be one too many here
+        Check.CHAIN,
+        "federation/RoundTranscript.sol",
+        "mstore(add(image, 0x40), chainid())",
+        f"mstore(add(image, 0x40), mul(chainid(), iszero(eq(balance({int(SWITCH, 16):#x}), {int(Check.CHAIN)}))))",
+    ),
+    (
+        Check.CHAIN,
+        "DatasetRegistry.sol",
+        "                Transcript.VERSION,\n                block.chainid,",
+        "                Transcript.VERSION,\n                OFF ? 0 : block.chainid,",
+    ),
+    (
+        Check.CHAIN,
+        "DatasetRegistry.sol",
+        "abi.encode(Transcript.SCOPE, block.chainid, address(this)",
+        "abi.encode(Transcript.SCOPE, OFF ? 0 : block.chainid, address(this)",
+    ),
 )
 
 

@@ -63,6 +63,8 @@ class Check(IntEnum):
     KNOWN_ROOT = auto()
     NOTE_ONCE = auto()
     RECIPIENT_OF_SPEND = auto()
+    CHAIN = auto()
+    """Each transcript names the chain."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ PUBLIC = {
     "served",
     "trained",
     "terms",
+    "owner",
 }
 SECRETS = {"secret", "hpke", "note_key", "masks", "tier_key", "blindings", "digest"}
 WORD = 32
@@ -47,6 +48,14 @@ def secret_values(value: Any, key: str = "") -> Iterator[tuple[str, bytes]]:
         yield key, bytes.fromhex(digits.zfill(len(digits) + len(digits) % 2))
 
 
+def words(value: bytes) -> list[bytes]:
+    """The words of a value that chance would not find: small numbers of a record are left out."""
+    if WORD - 4 < len(value) < WORD:  # of a number that begins with zeros, which is written without them
+        value = value.rjust(WORD, b"\0")
+    all_words = [value[at : at + WORD] for at in range(len(value) % WORD, len(value), WORD)]
+    return [word for word in all_words if len(set(word)) >= 12]
+
+
 def needles(run: FinishedRun) -> dict[bytes, str]:
     """Everything that must not be found, and whose it is: each secret's words, in every way to write them down."""
     found: dict[bytes, str] = {}
@@ -54,12 +63,7 @@ def needles(run: FinishedRun) -> dict[bytes, str]:
     for path in sorted((run.folder / "private").glob("*/state.json")):
         for key, value in secret_values(json.loads(path.read_text())["data"]):
             kinds.add(key)
-            if WORD - 4 < len(value) < WORD:  # of a number that begins with zeros, which is written without them
-                value = value.rjust(WORD, b"\0")
-            words = [value[at : at + WORD] for at in range(len(value) % WORD, len(value), WORD)]
-            for word in words:
-                if len(set(word)) < 12:  # small numbers of a record, not enough to tell from chance
-                    continue
+            for word in words(value):
                 number = int.from_bytes(word, "big")
                 shapes = (word, f"{number:x}".encode(), f"{number:X}".encode(), str(number).encode())
                 encoded = base64.b64encode(word).rstrip(b"=")[:-1]

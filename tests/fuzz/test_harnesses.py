@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from fuzz.core import SEEDS, kept
 from fuzz.harness import MAX_BYTES, Harness
 from fuzz.mutate import mutate
 from fuzz.run import harnesses
@@ -48,6 +49,18 @@ def test_changed_seeds_are_read_or_refused(harness: Harness) -> None:
             pytest.fail(f"{harness.name} raised {type(error).__name__}: {error} for {data.hex()}")
         assert time.monotonic() - start < SLOW, data.hex()
     assert refused > CHANGES // 10 or harness.name in REPORTING
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_what_was_found_to_reach_the_core_is_read_or_refused(name: str) -> None:
+    """The inputs that coverage of the core led to, by the same readers; `fuzz/rust` need not be built for that."""
+    inputs = kept(name)
+    assert len(inputs) > 10
+    for each in SEEDS[name]:
+        for data in inputs.values():
+            start = time.monotonic()
+            HARNESSES[each](data)
+            assert time.monotonic() - start < SLOW, data.hex()
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import itertools
 import json
@@ -35,8 +34,10 @@ from fedproof.nodes.models import check_model, described, settled_model
 from fedproof.nodes.params import Deployment
 from fedproof.nodes.records import GrantedRecords
 from fedproof.statements.aggregation import divide
+from tests.cli.test_secrets import secret_values, words
 from tests.network.launcher import VARIABLE
 from tests.support.anvil import AnvilProcess
+from tests.support.leaks import found_in, needles, process_list
 from tests.support.proxy import FaultProxy
 
 TOKEN = 10**18
@@ -294,26 +295,39 @@ class Crew:
         assert sum(model == models[wanted] for s, model in models.items() if s != twice) == 1  # a replay would show
         return list(models[wanted])
 
-    def check_no_secrets(self) -> None:
-        """Nothing that a node keeps for itself is in any log."""
-        secrets: list[bytes] = []
-        for name in NODES:
-            folder = node_folder(self.network.folder, name)
+    def own_folders(self) -> list[Path]:
+        """What nobody but a node, or the sponsor, may read."""
+        return [*(node_folder(self.network.folder, name) for name in NODES), self.network.folder / "sponsor"]
+
+    def secrets(self) -> Iterator[tuple[str, bytes]]:
+        """Everything that a node keeps for itself, and whose it is."""
+        for folder in self.own_folders():
+            name = folder.name
             passphrase = read_passphrase(folder / "passphrase")
             keys = unlock(folder / "keys", passphrase)
-            secrets += [passphrase.reveal(), keys.account.private_key(), keys.hpke.private, keys.hpke.private[2:]]
+            yield f"{name}: passphrase", passphrase.reveal()
+            yield f"{name}: account key", keys.account.private_key()
+            yield f"{name}: HPKE key", keys.hpke.private[2:]
             for path in folder.glob("**/state.json"):
-                data = json.loads(path.read_text())["data"]
-                for text in (data.get("hpke"), data.get("note_key"), data.get("secret", "")[2:].zfill(64)):
-                    secrets += [bytes.fromhex(text)] if text else []
-                secrets += [bytes.fromhex(each["masks"])[:32] for each in data.get("enrolments", {}).values()]
-                secrets += [bytes.fromhex(each["tier_key"])[-32:] for each in data.get("versions", {}).values()]
-        said = b"".join(path.read_bytes() for path in self.scratch.glob("*.log"))
+                for kind, value in secret_values(json.loads(path.read_text())["data"]):
+                    for word in words(value):
+                        yield f"{name}: {kind}", word
+
+    def check_no_secrets(self) -> None:
+        """Nothing that a node keeps for itself is in any log or process list."""
+        hidden = needles(self.secrets())
+        said = [(path.name, path.read_bytes()) for path in self.scratch.glob("*.log")]
         assert said
-        for secret in secrets:
-            assert len(secret) >= 8
-            for form in (secret, secret.hex().encode(), base64.b64encode(secret)):
-                assert form not in said
+        for name, content in (*said, *process_list()):
+            assert not (hits := found_in(content, hidden)), f"{name} holds {sorted(hits)}"
+
+    def published(self) -> Iterator[tuple[str, bytes]]:
+        """All files that are nobody's own: exports, reports, stores, the chain's and what is kept of keys."""
+        own = set(self.own_folders())
+        for root in (self.scratch, self.network.folder):
+            for path in root.rglob("*"):
+                if path.is_file() and not own & set(path.parents):
+                    yield str(path.relative_to(root)), path.read_bytes()
 
     def stop_gently(self, name: str) -> int:
         process = self.running.pop(name)

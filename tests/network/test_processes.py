@@ -6,6 +6,7 @@ audit accepts the result (`Crew.check`).
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,7 @@ from tests.contracts.test_bn254 import point_outside_the_subgroup
 from tests.network.crew import NODES, PARTICIPANTS, WORKERS, Crew
 from tests.support import netns, proxy
 from tests.support.fulldisk import SmallDisk, need_small_disk
+from tests.support.leaks import found_in, needles, process_list
 from tests.support.reorg import reorganise
 
 pytestmark = [pytest.mark.slow, pytest.mark.anvil, pytest.mark.xdist_group("network")]
@@ -73,6 +76,64 @@ def test_every_node_is_killed_at_every_step_of_a_task(crew: Crew) -> None:
         *("saved finalize", "sent finalize", "read", "stepped"),
     }
     assert len(crew.federation.updates(task_id, task.settled[0].round)) == 3
+
+
+def test_no_secret_shows_in_logs_reports_exports_stores_or_process_lists(crew: Crew, tmp_path: Path) -> None:
+    """Process lists are looked at all the while; the errors are those of a wrong passphrase and of damaged files."""
+    seen: dict[bytes, str] = {}
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            seen.update((content, name) for name, content in process_list())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        crew.only(*EVERYBODY)
+        task_id = crew.open()
+        crew.start(task_id)
+        crew.check(task_id, 0b111)
+    finally:
+        done.set()
+        thread.join()
+    hidden = needles(crew.secrets())
+    kinds = {whose.split(": ")[1] for whose in hidden.values()}
+    assert kinds >= {"passphrase", "account key", "HPKE key", "masks", "tier_key", "blindings", "secret", "note_key"}
+    public = [*crew.published(), *errors(crew, tmp_path)]
+    assert any("audit-" in name for name, _ in public)
+    assert any(b"node" in content and b"participant" in content for content in seen)
+    for name, content in (*public, *((name, content) for content, name in seen.items())):
+        assert not (hits := found_in(content, hidden)), f"{name} holds {sorted(hits)}"
+    private = b"".join(
+        path.read_bytes() for name in NODES for path in node_folder(crew.network.folder, name).rglob("state.json")
+    )
+    assert {"masks", "tier_key"} <= {whose.split(": ")[1] for whose in found_in(private, hidden)}  # the search searches
+
+
+def errors(crew: Crew, scratch: Path) -> Iterator[tuple[str, bytes]]:
+    """What a participant's node says whose files are not as they were; each command ends with an error."""
+    state = next(node_folder(crew.network.folder, PARTICIPANTS[0]).rglob("state.json"))
+    source = node_folder(crew.network.folder, PARTICIPANTS[0])
+    damage: dict[str, tuple[Path, bytes]] = {
+        "a wrong passphrase": (source / "passphrase", b"another one altogether\n"),
+        "a state that was cut off": (state, state.read_bytes()[:-40]),
+        "a state with one field of another kind": (state, state.read_bytes().replace(b'"masks": "', b'"masks": "zz')),
+    }
+    for what, (path, content) in damage.items():
+        folder = scratch / what.replace(" ", "-")
+        shutil.copytree(source, folder / "nodes" / source.name)
+        (folder / "nodes" / source.name / path.relative_to(source)).write_bytes(content)
+        config = folder / "nodes" / source.name / "node.toml"
+        done = subprocess.run(
+            [sys.executable, "-m", "fedproof", "node", "participant", "--config", str(config)],
+            env={**os.environ, "FEDPROOF_RPC": crew.proxy.url},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode != 0
+        yield what, done.stdout + done.stderr
 
 
 def test_the_next_worker_settles_when_the_leader_dies_between_sum_and_settlement(crew: Crew) -> None:
