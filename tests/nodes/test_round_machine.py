@@ -103,6 +103,9 @@ class Machine(RuleBasedStateMachine):
         """What was stored in this task, with who did; "" is the sponsor."""
         self.lost = ""
         self.lost_once = False
+        """Whether that was what a participant had stored."""
+        self.doomed = ""
+        """Whose next blob is lost."""
         self.cut = ""
         self.unsaved: list[str] = []
         """What left a node before it had saved that it would."""
@@ -123,9 +126,14 @@ class Machine(RuleBasedStateMachine):
         self.seen_notes: dict[str, int] = {}
         self.made_models: dict[tuple[bytes, str], np.ndarray] = {}
 
-    @initialize(rounds=st.sampled_from([1, 1, 2]), begun=st.sampled_from([True, True, False]), order=ANY)
-    def begin(self, rounds: int, begun: bool, order: int) -> None:
-        """A task that is open, or has its first round open."""
+    @initialize(
+        rounds=st.sampled_from([1, 1, 2]),
+        begun=st.sampled_from([True, True, False]),
+        first=st.sampled_from(["", "lost", "share", "proof"]),
+        order=ANY,
+    )
+    def begin(self, rounds: int, begun: bool, first: str, order: int) -> None:
+        """A task that is open, or has its first round open; a participant may lie, or lose a share, from the first."""
         self.kept = {each: self.balance(each) for each in (self.federation.address, self.committee.address)}
         self.credit = self.all_credit()
         self.task_id = self.cast.open(rounds=rounds, **SETTINGS)
@@ -137,6 +145,10 @@ class Machine(RuleBasedStateMachine):
         description = self.task.params.description.hex()
         self.blobs |= {description: "", self.description().start: ""}
         checkpoints.hook = self.pass_checkpoint
+        if first == "lost":
+            self.lose_blob(order % 3, 1)
+        elif first:
+            self.lie(order % 3, int(first == "proof"))
         if begun:
             self.open_round(order, 3)
 
@@ -286,13 +298,20 @@ class Machine(RuleBasedStateMachine):
             raise StorageError(f"blob {blob} is not there")
 
     def stored(self, blob: str) -> None:
+        fresh = blob not in self.blobs
         self.blobs.setdefault(blob, self.current)
-        if blob == self.lost:
+        if fresh and self.current == self.doomed and not self.lost:
+            self.doomed, self.lost, self.lost_once = "", blob, True
+            self.done["lost at once"] += 1
+        elif blob == self.lost:
             self.lost = ""
             self.done["stored again"] += 1
 
     def lose_blob(self, who: int, number: int) -> None:
-        """One blob, until it is stored again or found: any, or one of the last few."""
+        """One blob, until it is stored again or found: any, or one of the last few, or the next of a participant."""
+        if number % 2 and who < len(self.cast.participants):
+            self.doomed = self.cast.participants[who].name
+            return
         known = list(self.blobs)[-12:] if who % 2 else list(self.blobs)
         blob = known[number % len(known)]
         owner = self.blobs[blob]
@@ -300,7 +319,7 @@ class Machine(RuleBasedStateMachine):
             about = {each.participant for each in self.committee.complaints(self.task_id)}
             if self.named(owner).address in about:
                 return
-        self.lost, self.lost_once = blob, True
+        self.lost, self.lost_once = blob, self.lost_once or owner.startswith("p")
         self.done[f"lost of {owner[:1] or 'sponsor'}"] += 1
 
     def mend(self, who: int, number: int) -> None:
@@ -447,7 +466,6 @@ class Machine(RuleBasedStateMachine):
         settled = {each.round: each.accepted for each in self.task.settled}
         for number in range(1, self.task.round + 1):
             said = [each for name in ("UpdateSubmitted", "UpdateRejected") for each in self.events(name, number)]
-            said += self.events("UpdateRemoved", number)
             bitmap = 0
             for each in sorted(said, key=lambda each: (each.block_number, each.log_index)):
                 bit = 1 << places[self.by(each)]
@@ -526,7 +544,7 @@ class Machine(RuleBasedStateMachine):
 
     def end_well(self) -> None:
         """Without further faults everything comes to its end."""
-        self.deaths, self.lost, self.cut = {}, "", ""
+        self.deaths, self.lost, self.cut, self.doomed = {}, "", "", ""
         for each in self.cast.players:
             each.awake = True
         for number in range(900):
