@@ -3,7 +3,7 @@
 `tests/contracts/federation/test_machine.py` plays with the contracts; here participants and workers play by themselves,
 and what is drawn is who looks when, who dies at which checkpoint, who is away, which blob is gone, which blocks are
 taken back, and who lies. Then all faults end, and the task must come to its end, with everybody paid and the auditor
-content. For a long run set FEDPROOF_STATEFUL_EXAMPLES, of which each takes some ten seconds.
+content. For a long run set FEDPROOF_STATEFUL_EXAMPLES, of which each takes some fifteen seconds.
 """
 
 from __future__ import annotations
