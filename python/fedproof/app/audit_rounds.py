@@ -43,6 +43,9 @@ class RoundAuditor:
         )
         self.openings: Counter[str] = Counter()
         self.removed = 0
+        self.odd_shares: list[str] = []
+        """Shares that no worker could open. Who complained was answered, or the others made the sum without it: such a
+        share is its participant's fault, and none of the round's."""
 
     def check(self, number: int) -> list[str]:
         """All proofs, shares and commitments of a round."""
@@ -76,7 +79,7 @@ class RoundAuditor:
         return [
             *lines,
             f"round {number}: {len(accepted)} {self._proofs()} hold, each from challenges computed anew",
-            f"round {number}: {shares} sealed shares are stored whole, of the right degree",
+            f"round {number}: {shares} sealed shares are stored, each under the id that was committed to",
             self._check_end(task, settled, accepted),
         ]
 
@@ -91,11 +94,19 @@ class RoundAuditor:
         said = (
             ["whether shares were missing or wrong where workers said so, only they could see"] if self.removed else []
         )
-        return said + [
-            f"{participant} opened its dataset {count} times where its masks hide {limit}"
-            for participant, count in self.openings.items()
-            if count > limit
+        odd = [
+            f"{each}, which nobody can open; the round did without it, or its worker was answered"
+            for each in self.odd_shares
         ]
+        return (
+            said
+            + odd
+            + [
+                f"{participant} opened its dataset {count} times where its masks hide {limit}"
+                for participant, count in self.openings.items()
+                if count > limit
+            ]
+        )
 
     def _history(self, task: TaskInfo, number: int) -> tuple[list[Update], int, int]:
         """The updates that stand at the end of a round, in the order of enrolment; how many were proven invalid, and
@@ -146,7 +157,8 @@ class RoundAuditor:
             for place, worker in enumerate(task.workers, 1):
                 blob = sealed_share(self.auditor.store, update, place, len(task.workers), task.threshold, limit=most)
                 expected = sealed_length(suite_of_public_key(worker.hpke_key), share_bytes(size))
-                require(len(blob) == expected, f"{where}: the sealed share of worker {place} has {len(blob)} bytes")
+                if len(blob) != expected:
+                    self.odd_shares.append(f"{where}: the sealed share of worker {place} has {len(blob)} bytes")
         except AuditError:
             raise
         except (FedproofError, ValueError) as error:
