@@ -296,7 +296,9 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
         (uint256 given, uint256 totalRows, bytes32 digest) = (0, 0, 0);
         BN254.G1 memory sum;
         if (accepted >= Heads.OTHERS) {
-            if (Heads.population(accepted) > TaskRules.MAX_UPDATES) (given, totalRows, digest, sum) = t.verifiedPart(head);
+            uint256 count = Heads.population(accepted);
+            if (count < t.minUpdates) revert WrongStage(Stage.Failed);
+            if (count > TaskRules.MAX_UPDATES) (given, totalRows, digest, sum) = t.verifiedPart(head);
         }
         (digest, totalRows, given) = t.open(task, head.round(), updates, digest, totalRows, given);
         if (given != accepted) revert WrongSet(accepted, given);
@@ -329,7 +331,7 @@ contract Federation is IFederation, ITasks, PairingGuard, ReentrancyGuardTransie
     /// @param standing opens its standing
     /// @param updates the accepted updates of the lowest places, in the order of enrolment
     function verifyPart(uint256 task, Standing calldata standing, SealedUpdate[] calldata updates) external {
-        _requireLayout(0, 6 * 32, updates.length * 21 * 32);
+        _requireLayout(0, 6 * 32, updates.length * 21 * 32); // where the array lies is no matter: it is encoded anew
         RoundParts.verify(_tasks[task], task, standing, updates);
     }
 

@@ -118,6 +118,23 @@ def test_refuses_a_library_of_other_code(cheater: Cheater, tmp_path: Path, monke
     refused(cheater, tmp_path / "own", monkeypatch, {"Federation": made}, "the library at .* is not the Round")
 
 
+@pytest.mark.parametrize("name", ["Federation", "NoteVault"])
+def test_refuses_a_library_that_another_made(
+    cheater: Cheater, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its code is the shipped one now. A contract of somebody's may have made it there after other code, which ran once
+    as the federation, approved a thief, and was gone with its transaction."""
+    other = replace(cheater, account=cheater.chain.new_account("another"))
+    wanted = LIBRARIES if name == "Federation" else ("PoseidonT3", "PoseidonT5")
+    libraries = {library: other.made(library)[0] for library in wanted}
+    over = {
+        "Federation": (cheater.at["DatasetRegistry"], cheater.at["AccessToken"], True),
+        "NoteVault": (cheater.at["AccessToken"], 604_800, cheater.spend_key, True),
+    }
+    made = cheater.made(name, *over[name], libraries=libraries)
+    refused(cheater, tmp_path, monkeypatch, {name: made}, f"was not made by the account that made {name}")
+
+
 def test_refuses_a_creation_that_failed(cheater: Cheater, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Chain.receipt
     monkeypatch.setattr(Chain, "receipt", lambda *a: replace(real(*a), status=0))

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from eth_utils.address import to_checksum_address
+from web3.types import Nonce
+from web3.utils.address import get_create_address
 
 from fedproof.app.audit_base import Audit, require
 from fedproof.app.world import MANIFEST_VERSION
@@ -20,6 +22,7 @@ from fedproof.ledger.federation import Federation
 from fedproof.ledger.market_types import Addresses
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.ledger.replay import check_export, replay
+from fedproof.ledger.rpc import parse_quantity
 from fedproof.storage import BlobStore
 
 CONTRACTS = ("AccessToken", "NoteVault", "DatasetRegistry", "KeyEscrow", "DatasetSales", "Federation")
@@ -28,6 +31,7 @@ CHAIN_BYTES = 512 << 20  # a thousand rounds of sixty participants; JSON takes s
 _FIELDS = {"version", "embedded", "chain_id", "contracts", "task"}
 _ADDRESS, _HASH = re.compile(r"0x[0-9a-fA-F]{40}"), re.compile(r"0x[0-9a-f]{64}")
 _WORD = 32
+_LIBRARY_NONCES = 1000
 
 
 @dataclass(frozen=True)
@@ -166,9 +170,26 @@ def check_code(chain: Chain, contracts: dict[str, tuple[str, str]]) -> str:
             wrong,
         )
         for library, at in libraries.items():
+            require(
+                _made_before(chain, tx_hash, at),
+                f"the library at {at} was not made by the account that made {name}, in a transaction before: at any "
+                "other address there may have been other code in between",
+            )
             expected = load_artifact(library).deployed_at(at)
             require(chain.code_at(at) == expected, f"the library at {at} is not the {library} that this package ships")
     return f"{len(contracts)} contracts run exactly the code that this package ships"
+
+
+def _made_before(chain: Chain, tx_hash: str, address: str) -> bool:
+    """Whether an address is that of a contract which the sender of a transaction made itself, not long before it.
+
+    Such an address has one code for ever. At one that a contract makes (CREATE2) there may be other code for the length
+    of a transaction, which the linked contract would run as its own.
+    """
+    found = chain.rpc.request("eth_getTransactionByHash", tx_hash)
+    nonce = parse_quantity(found["nonce"], "a nonce")
+    sender = to_checksum_address(found["from"])
+    return any(get_create_address(sender, Nonce(n)) == address for n in range(max(0, nonce - _LIBRARY_NONCES), nonce))
 
 
 def check_belonging(market: Marketplace, federation: Federation) -> str:

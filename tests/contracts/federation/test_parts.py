@@ -134,6 +134,21 @@ def test_there_is_one_part_of_a_round(small: Arena) -> None:
         small.chain.transact(call, small.workers[0])
 
 
+@pytest.mark.parametrize("places", [(0, 1, 2), (0, 2, 4), (0, 4), (4,)], ids=str)
+def test_a_failed_round_is_not_finalized_whatever_places_its_updates_have(
+    small: Arena, places: tuple[int, ...]
+) -> None:
+    """Fewer than the minimum came in: their sum would show too much, and the round's reward is not theirs."""
+    task = small.running(5, max_participants=5, min_updates=4)
+    for place in places:
+        small.submit(task, small.players[place])
+    small.chain.wait_until_block(task.deadline + task.params.freeze_blocks)
+    task = small.now(task)
+    assert task.stage == Stage.FAILED
+    with rejects("WrongStage", Stage.FAILED):
+        small.finalize(task)
+
+
 @pytest.mark.parametrize("left_out", [2, 4])
 def test_finalizing_takes_all_the_others(small: Arena, left_out: int) -> None:
     task = frozen(small)

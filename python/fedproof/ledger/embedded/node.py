@@ -21,6 +21,7 @@ _METHOD_MISSING = -32601
 _INVALID_PARAMS = -32602
 _REFUSED = -32000
 _ANSWERS_KEPT = 1024
+_LONGEST_KEPT = 4096
 
 
 class EmbeddedNode:
@@ -115,7 +116,7 @@ class EmbeddedNode:
             vm = self._vm(block)
             message = call.Message(sender, to, data, value, gas, vm.state.get_nonce(sender))
             answer = hex_data(call.output_or_raise("eth_call", call.run(vm, message)))
-            if key[0] is not None:
+            if key[0] is not None and len(data) <= _LONGEST_KEPT:
                 self._answers[key] = answer
                 if len(self._answers) > _ANSWERS_KEPT:
                     del self._answers[next(iter(self._answers))]
