@@ -170,7 +170,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no rounds": ({"rounds": 0}, "--rounds 0 must be from 1 to 5"),
     "more rounds than masks": ({"rounds": 6}, "--rounds 6 must be from 1 to 5, as its masks reach"),
     "one participant": ({"participants": 1}, "--participants 1"),
-    "many participants": ({"participants": 161}, "--participants 161"),
+    "many participants": ({"participants": 256}, "--participants 256"),
     "a sum of one": ({"min_updates": 1}, "--min-updates 1 must be from 2"),
     "a minimum that nobody reaches": ({"min_updates": 4}, "--min-updates 4 must be from 2 to 3"),
     "no threshold": ({"threshold": 0}, "--threshold 0 must be from 1 to 1"),
