@@ -4,8 +4,8 @@ pragma solidity ^0.8.28;
 import {BN254} from "../proof/BN254.sol";
 
 /// @dev Running sums of points, in one piece of memory: four are named by the G2 point that each is paired with, the fifth
-/// is the sum of updates times rows, for a round that is settled in two transactions. Of each, two words of the sum and two for the next term right behind it, as precompile 6 wants its input; then the three words
-/// of precompile 7's input.
+/// is the sum of updates times rows, for a round that is settled in two transactions. Of each, two words of the sum and
+/// two for the next term right behind it, as precompile 6 wants its input; then the three words of precompile 7's input.
 type Sums is uint256;
 
 using SumsLibrary for Sums global;

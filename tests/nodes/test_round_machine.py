@@ -20,14 +20,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
 
 from fedproof import _core
@@ -53,8 +51,9 @@ from fedproof.statements.aggregation import divide
 from fedproof.statements.models.vectors import model_vector
 from tests.e2e.conftest import Arena
 from tests.nodes.cast import ENROL_BOND, REWARD, WORKER_BOND, Cast, Player
+from tests.support import plays
 
-EXAMPLES = int(os.environ.get("FEDPROOF_STATEFUL_EXAMPLES", "2"))
+EXAMPLES = plays.examples(2)
 STEPS = 20
 SEED = 1
 """Of the short run."""
@@ -685,23 +684,9 @@ def deceive(monkeypatch: pytest.MonkeyPatch, arena: Arena) -> None:
 def play(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All plays of a run."""
     done: Counter[str] = Counter()
-    machine = type("Play", (Machine,), {"arena": arena, "folder": tmp_path, "done": done})
-    if "FEDPROOF_STATEFUL_EXAMPLES" not in os.environ:
-        machine = seed(SEED)(machine)
     deceive(monkeypatch, arena)
     try:
-        run_state_machine_as_test(
-            machine,
-            _min_steps=STEPS - 6,  # left to itself Hypothesis ends most plays before a round is full
-            settings=settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=STEPS,
-                deadline=None,
-                database=None,
-                suppress_health_check=list(HealthCheck),
-                phases=(Phase.generate,),
-            ),
-        )
+        plays.play(Machine, EXAMPLES, STEPS, STEPS - 6, SEED, arena=arena, folder=tmp_path, done=done)
     finally:
         print(sorted(done.items()))
 

@@ -1,6 +1,7 @@
 """Every item of every transcript moves its hash, and the bytes are those of Solidity's abi.encode."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -249,3 +250,20 @@ def test_rejects_an_item_of_the_wrong_shape(
 
 def test_hpke_key_word_is_the_hash_of_the_key_bytes() -> None:
     assert transcript.hpke_key_word(b"\x09" * 32) == keccak(b"\x09" * 32)
+
+
+def test_a_large_round_has_the_word_of_its_first_updates_in_their_place() -> None:
+    digests = [keccak(bytes([k])) for k in range(255)]
+    for count in (2, 160):
+        assert transcript.updates_digest(digests[:count]) == keccak(b"".join(digests[:count]))
+        assert transcript.part_size(count) == 0
+    for count in (161, 255):
+        first = keccak(b"".join(digests[:128]))
+        assert transcript.updates_digest(digests[:count]) == keccak(first + b"".join(digests[128:count]))
+        assert transcript.part_size(count) == 128
+
+
+def test_the_contracts_have_the_same_numbers_of_a_large_round() -> None:
+    source = (Path(__file__).parents[2] / "contracts" / "federation" / "TaskRules.sol").read_text()
+    for name, value in (("MAX_UPDATES", transcript.MAX_UPDATES), ("PART", transcript.PART_UPDATES)):
+        assert f"uint256 internal constant {name} = {value};" in source

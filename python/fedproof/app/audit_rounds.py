@@ -94,19 +94,15 @@ class RoundAuditor:
         said = (
             ["whether shares were missing or wrong where workers said so, only they could see"] if self.removed else []
         )
-        odd = [
+        said += [
             f"{each}, which nobody can open; the round did without it, or its worker was answered"
             for each in self.odd_shares
         ]
-        return (
-            said
-            + odd
-            + [
-                f"{participant} opened its dataset {count} times where its masks hide {limit}"
-                for participant, count in self.openings.items()
-                if count > limit
-            ]
-        )
+        return said + [
+            f"{participant} opened its dataset {count} times where its masks hide {limit}"
+            for participant, count in self.openings.items()
+            if count > limit
+        ]
 
     def _history(self, task: TaskInfo, number: int) -> tuple[list[Update], int, int]:
         """The updates that stand at the end of a round, in the order of enrolment; how many were proven invalid, and
@@ -195,8 +191,7 @@ class RoundAuditor:
         )
         sealed = [plain(update.sealed(self.enrolments[update.participant].index)) for update in updates]
         require(
-            list(plain(call["updates"]))
-            == sealed[part_size(len(sealed)) :],  # the chain has verified the others before
+            list(plain(call["updates"])) == sealed[part_size(len(sealed)) :],  # of a large round the chain has a part
             f"{where}: it was settled with other updates than were submitted",
         )
         aggregate = _aggregate(call["aggregate"])

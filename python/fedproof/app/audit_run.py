@@ -31,7 +31,7 @@ CHAIN_BYTES = 512 << 20  # a thousand rounds of sixty participants; JSON takes s
 _FIELDS = {"version", "embedded", "chain_id", "contracts", "task"}
 _ADDRESS, _HASH = re.compile(r"0x[0-9a-fA-F]{40}"), re.compile(r"0x[0-9a-f]{64}")
 _WORD = 32
-_LIBRARY_NONCES = 1000
+_LIBRARY_NONCES = 1000  # transactions between a library and what is linked with it
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,9 @@ def _made_before(chain: Chain, tx_hash: str, address: str) -> bool:
     of a transaction, which the linked contract would run as its own.
     """
     found = chain.rpc.request("eth_getTransactionByHash", tx_hash)
-    nonce = parse_quantity(found["nonce"], "a nonce")
+    known = isinstance(found, dict) and isinstance(found.get("from"), str)
+    require(known, f"the chain has no transaction {tx_hash}, or does not say who sent it")
+    nonce = parse_quantity(found.get("nonce"), "a nonce")
     sender = to_checksum_address(found["from"])
     return any(get_create_address(sender, Nonce(n)) == address for n in range(max(0, nonce - _LIBRARY_NONCES), nonce))
 

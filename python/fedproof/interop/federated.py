@@ -188,7 +188,7 @@ class Federated(BaseEstimator, ABC):  # type: ignore[misc]
         """
         check_is_fitted(self)
         simulated = self.training_ == SIMULATED
-        origin = origin or self._origin or Origin(SIMULATED if simulated else UNKNOWN)
+        origin = origin or getattr(self, "_origin", None) or Origin(SIMULATED if simulated else UNKNOWN)
         if simulated and origin.training == PROVEN:
             raise DataError("this model comes from a simulated run; nothing of it is proven")
         classes, target = self._described()

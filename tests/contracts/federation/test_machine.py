@@ -7,14 +7,12 @@ FEDPROOF_STATEFUL_EXAMPLES, of which each takes some five seconds.
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fedproof.errors import ContractRejected
 from fedproof.ledger import Account
@@ -24,8 +22,9 @@ from tests.contracts.conftest import ON_ANVIL
 from tests.contracts.federation.arena import BOND, Arena, Player
 from tests.contracts.federation.board import held, wrong
 from tests.contracts.federation.quarrel import WORKER_BOND
+from tests.support import plays
 
-EXAMPLES = int(os.environ.get("FEDPROOF_STATEFUL_EXAMPLES", "3"))
+EXAMPLES = plays.examples(3)
 STEPS = 30
 SEED = 5
 """Of the short run: its plays reject, complain, renew, close, refund, claim and release."""
@@ -323,19 +322,5 @@ def test_no_play_breaks_a_promise(arena: Arena) -> None:
     for player in arena.players:
         player.masks = {k: v for k, v in player.masks.items() if k <= arena.federation.tasks()}
     done: Counter[str] = Counter()
-    machine = type("Play", (Machine,), {"arena": arena, "done": done})
-    if "FEDPROOF_STATEFUL_EXAMPLES" not in os.environ:
-        machine = seed(SEED)(machine)
-    run_state_machine_as_test(
-        machine,
-        _min_steps=STEPS - 5,  # left to itself Hypothesis ends most plays before a round is full
-        settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            phases=(Phase.generate,),
-        ),
-    )
+    plays.play(Machine, EXAMPLES, STEPS, STEPS - 5, SEED, arena=arena, done=done)
     print(sorted(done.items()))
