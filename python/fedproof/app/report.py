@@ -211,6 +211,7 @@ def summary(report: dict[str, Any], folder: Path) -> str:
             f"  time       {report['seconds']:.0f} s, {report['peak_rss_mb']:.0f} MiB at most",
             "",
             f"  {folder}/report.json   every figure",
+            f"  {folder}/model.json    the last model, which --start takes",
             f"  {folder}/public        chain and blobs; audit them again: fedproof verify {folder}",
             f"  {folder}/private       one folder for each role, with its secrets",
         ]
