@@ -37,7 +37,7 @@ INSIDE = {
 }
 ROUND = {"accuracy", "log_loss", "updates_accepted", "seconds", "gas", "tx"}
 SECONDS = {"train", "prove", "share", "aggregate", "settle"}
-GAS, TX = {"open", "submit", "freeze", "finalize", "total"}, {"open", "submit", "finalize"}
+GAS, TX = {"open", "submit", "freeze", "part", "finalize", "total"}, {"open", "submit", "finalize"}
 PROOF = {
     "constraints", "public_inputs", "setup_seconds", "prove_seconds", "verify_seconds", "proof_bytes", "gas", "domain",
 }  # fmt: skip
@@ -95,7 +95,7 @@ def test_gas_adds_up_and_is_the_chains(run: FinishedRun) -> None:
     total = 0
     for played in report["rounds"]:
         gas, tx = played["gas"], played["tx"]
-        assert gas["total"] == gas["open"] + sum(gas["submit"]) + gas["freeze"] + gas["finalize"]
+        assert gas["total"] == gas["open"] + sum(gas["submit"]) + gas["part"] + gas["finalize"]
         assert gas["submit"] == [chain.receipt(each).gas_used for each in tx["submit"]]
         assert gas["finalize"] == chain.receipt(tx["finalize"]).gas_used
         # later rounds open with their predecessor's end
