@@ -23,6 +23,7 @@ PUBLIC = {
     "finished",
     "outbox",
     "outbid",
+    "ready",  # an update that waits to be sent: all of it is sent
     "spent",
     "served",
     "trained",
@@ -46,6 +47,12 @@ def secret_values(value: Any, key: str = "") -> Iterator[tuple[str, bytes]]:
     else:
         digits = str(value).removeprefix("0x")
         yield key, bytes.fromhex(digits.zfill(len(digits) + len(digits) % 2))
+
+
+def test_takes_what_a_state_keeps_secret_and_not_the_update_that_waits_to_be_sent() -> None:
+    update = {"masked_dataset": "0a", "rows": 7, "seconds": {"prove": 0.55}}
+    state = {"ready": {"0x01/2": update}, "notes": [{"note_key": "0xabc"}]}
+    assert list(secret_values(state)) == [("note_key", b"\x0a\xbc")]
 
 
 def words(value: bytes) -> list[bytes]:
