@@ -51,6 +51,7 @@ def test_the_public_half_alone_is_enough_and_nothing_is_written(
         return real(path, flags, *rest, **more)
 
     monkeypatch.setattr(os, "open", watched)
+    assert audit_run(folder / "public", Silent()).checks == run.report["audit"]["checks"]
     found = audit_run(folder, Silent())
     assert len(found.checks) == len(run.report["audit"]["checks"]) > 20
     assert found.checks == run.report["audit"]["checks"]

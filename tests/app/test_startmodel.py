@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,12 @@ def linear(inputs: int, outputs: int, value: float = 0.5) -> list[Any]:
     return ["Linear", inputs, outputs, [[value] * inputs] * outputs, [0.0] * outputs]
 
 
+def arrays() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, weights=np.zeros(3))
+    return file.getvalue()
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
     "another architecture": (
         [linear(3, 1), "Sigmoid"],
@@ -163,8 +170,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "another JSON": ({"weights": [1]}, "neither a layer list nor a model"),
     "bad JSON": (b"[1, ", "not JSON"),
     "deep JSON": (b"[" * 100_000, "not JSON"),
-    "garbage": (b"garbage", "ONNX file"),
-    "empty": (b"", "ONNX file"),
+    "garbage": (b"garbage", "no ONNX file, layer list in JSON or model that"),
+    "arrays": (arrays(), "a zip archive, as .npz and PyTorch files are, and no ONNX file"),
+    "a graph cut off": (blob([GEMM1, RELU, GEMM2, SOFTMAX], "p")[:-1], ": ONNX file: "),
+    "empty": (b"", "no ONNX file"),
 }
 
 

@@ -12,6 +12,7 @@ from eth_account import Account as EthAccount
 
 from fedproof.errors import InputError, LedgerError
 from fedproof.ledger import Account, Chain, Genesis
+from fedproof.ledger.embedded import call, node
 from fedproof.ledger.rpc import RpcError
 from tests.ledger.conftest import deploy_probe
 
@@ -142,6 +143,31 @@ def test_call_with_too_little_gas_is_refused(embedded_chain: Chain, alice: Accou
     with pytest.raises(RpcError, match="intrinsic gas too low: have 22599"):
         embedded_chain.rpc.request("eth_call", request)
     assert embedded_chain.rpc.request("eth_call", request | {"gas": hex(22_600)}) == "0x"
+
+
+def test_answers_of_calls_are_those_of_their_block_and_no_more_are_kept_than_said(
+    embedded_chain: Chain, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "_ANSWERS_KEPT", 3)
+    monkeypatch.setattr(node, "_LONGEST_KEPT", 100)
+    run, times = call.run, []
+
+    def counted(vm: Any, message: call.Message) -> Any:
+        times.append(message.data)
+        return run(vm, message)
+
+    monkeypatch.setattr(call, "run", counted)
+
+    def ask(slot: int, more: bytes = b"") -> int:
+        before = len(times)
+        embedded_chain.rpc.request("eth_call", {"to": alice.address, "data": "0x" + (bytes([slot]) + more).hex()})
+        return len(times) - before
+
+    assert [ask(1), ask(1), ask(2), ask(1)] == [1, 0, 1, 0]
+    assert [ask(3), ask(4), ask(1), ask(4)] == [1, 1, 1, 0]  # the oldest of four made way
+    assert [ask(9, bytes(100)), ask(9, bytes(100))] == [1, 1]  # too long to be kept
+    deploy_probe(embedded_chain, alice)
+    assert [ask(4), ask(4)] == [1, 0]  # another block
 
 
 def test_only_the_faucet_signs_inside(embedded_chain: Chain, alice: Account) -> None:

@@ -43,7 +43,7 @@ def audit_run(folder: Path, teller: Teller, rpc: str | None = None) -> Audit:
     """Check a finished run.
 
     Args:
-        folder: the run folder; only its `public` half is read.
+        folder: the run folder, of which only the `public` half is read, or that half alone.
         rpc: a node of the chain of a run that was not made on the embedded one.
 
     Raises:
@@ -51,7 +51,7 @@ def audit_run(folder: Path, teller: Teller, rpc: str | None = None) -> Audit:
         LedgerError: the node cannot be reached, or is of another chain.
         AuditError: something does not check out; the message says what.
     """
-    public = folder / "public"
+    public = folder if (folder / "manifest.json").is_file() else folder / "public"
     manifest = read_manifest(public / "manifest.json")
     export = read_document(public / "chain.json", CHAIN_BYTES)
     blobs = public / "blobs"

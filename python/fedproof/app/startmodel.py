@@ -42,6 +42,7 @@ from fedproof.storage.folders import open_plain
 _ASKED: Final = {architecture.LINEAR: LINEAR, architecture.LOGISTIC: LOGISTIC, architecture.SOFTMAX: SOFTMAX}
 MOVED_BY: Final = 1000
 """A weight is moved by at most 1 / MOVED_BY."""
+_TAKEN: Final = "no ONNX file, layer list in JSON or model that fedproof task model wrote"
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,9 +219,16 @@ class _Found:
 def _decode(blob: bytes, loss: str | None) -> _Found:
     if blob[:1].strip() in (b"{", b"["):
         return _decode_json(blob, loss)
-    served = read_served(blob)
-    if served is None:
-        return _Found(read_onnx(blob, loss))
+    if blob[:4] == b"PK\3\4":
+        raise InputError(f"a zip archive, as .npz and PyTorch files are, and {_TAKEN}")
+    try:
+        served = read_served(blob)
+        if served is None:
+            return _Found(read_onnx(blob, loss))
+    except InputError as error:
+        if blob[:1] == b"\x08":  # every writer of ONNX begins with the version of its format
+            raise
+        raise InputError(f"{_TAKEN} ({error})") from None
     return _Found(Imported(served.plan.model, tuple(served.plan.real(served.weights))), served.inputs, served.target)
 
 
