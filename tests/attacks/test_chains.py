@@ -11,13 +11,14 @@ import pytest
 
 from fedproof.ledger.federation import Stage
 from fedproof.proving.linked import LinkedProof
-from fedproof.proving.transcript import Challenges, listing_challenges
+from fedproof.proving.transcript import Challenges, listing_challenges, spend_signal
 from tests.attacks.conftest import Builds, Weak
 from tests.attacks.test_forgeries_rounds import LONG, only_if
 from tests.attacks.trying import DONE, OTHER_CHAIN, on_another_chain, stands, tried
 from tests.attacks.weakened import Check
 from tests.contracts import toy
 from tests.contracts.federation.arena import Arena
+from tests.contracts.spends import spend
 from tests.contracts.world import X25519_KEY, World
 
 pytestmark = [pytest.mark.slow, pytest.mark.node, pytest.mark.xdist_group("attacks on contracts")]
@@ -123,4 +124,23 @@ def test_rejects_an_eligibility_proof_of_another_chain(ours: Arena, weak: Weak) 
         with on_another_chain(world.chain):
             seen[build] = tried(world.chain, call, world.grantee)
         assert tried(world.chain, call, world.grantee) == DONE
+    assert seen == {"ours": "InvalidProof", "weakened": DONE}
+
+
+def test_rejects_the_spend_of_another_chain(ours: Arena, weak: Weak) -> None:
+    """The notes are locked before the chains split, and withdrawn on one of them alone."""
+    seen = {}
+    for build, world in marketplaces(ours, weak):
+        world.lock()
+        vault, memo = world.market.vault, b"memo"
+        chain_id = 0 if build == "weakened" else world.chain.chain_id
+        signal = spend_signal(chain_id=chain_id, vault=vault.address, recipient=world.grantee.address, memo=memo)
+
+        def signed(public: list[int], signal: int = signal) -> list[int]:
+            return [*public[:-1], signal]
+
+        sent = spend(world, 4, withdrawn=10, recipient=world.grantee, memo=memo, change=signed)
+        with on_another_chain(world.chain):
+            seen[build] = tried(world.chain, sent.call(vault), world.stranger)
+        assert tried(world.chain, sent.call(vault), world.stranger) == DONE
     assert seen == {"ours": "InvalidProof", "weakened": DONE}

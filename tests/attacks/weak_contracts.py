@@ -193,6 +193,12 @@ PATCHES: tuple[tuple[Check, str, str, str], ...] = (
         "abi.encode(Transcript.SCOPE, block.chainid, address(this)",
         "abi.encode(Transcript.SCOPE, OFF ? 0 : block.chainid, address(this)",
     ),
+    (
+        Check.CHAIN,
+        "NoteVault.sol",
+        "abi.encode(Transcript.SPEND, block.chainid,",
+        "abi.encode(Transcript.SPEND, OFF ? 0 : block.chainid,",
+    ),
 )
 
 
