@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedproof.app.training import USUAL_NORM, Training, foreseen, model_text
+from fedproof.app.training import USUAL_NORM, Training, foreseen, learnt_little, model_text
 from fedproof.data import Schema, Table, capacity_rows, load, split
 from fedproof.errors import InputError
 from fedproof.learning.architecture import SQUARED, Model
@@ -17,6 +17,7 @@ from fedproof.learning.clipping import BoundedPlan
 from fedproof.learning.fixed import TrainingSpec
 from fedproof.learning.model import GlobalModel
 from fedproof.learning.plan import TrainingPlan
+from fedproof.learning.scoring import Scores
 from fedproof.statements.labels import BINARY, TARGET, LabelKind
 
 
@@ -176,3 +177,14 @@ def test_says_beforehand_what_the_public_rows_strain() -> None:
     tight = replace(deep, activation_limbs=1)
     lines = foreseen(tight, narrow, parts.test, GlobalModel.start(tight, 1))
     assert any("left the range" in line or "of their bound" in line for line in lines)
+
+
+def test_says_of_a_model_that_is_no_better_than_a_constant() -> None:
+    labels = np.array([0.0, 1.0, 1.0, 1.0])
+    logistic, linear = Model.logistic(2), Model.linear(2)
+    (line,) = learnt_little(logistic, Scores(accuracy=0.75, log_loss=1.0), labels)
+    assert "always answering the most frequent class (0.750): give more rounds" in line
+    assert learnt_little(logistic, Scores(accuracy=1.0, log_loss=0.1), labels) == ()
+    (line,) = learnt_little(linear, Scores(rmse=1.0, r2=-0.2), labels)
+    assert "the mean" in line
+    assert learnt_little(linear, Scores(rmse=0.5, r2=0.1), labels) == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +17,7 @@ import pytest
 
 from fedproof.app import demo
 from fedproof.cli import main as command_line
+from fedproof.cli import terminal as terminal_of
 from fedproof.ledger import Chain
 from tests.app.runs import FinishedRun, command
 from tests.cli.conftest import Here
@@ -155,6 +157,22 @@ def test_names_are_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.doing("the file [/x]")
     terminal.close()
     assert "the file [/x] of [bold]?[31m" in capsys.readouterr().err
+
+
+def test_what_takes_long_is_a_line_where_no_spinner_shows_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal_of, "PATIENCE", 0.05)
+    terminal = command_line.Terminal(quiet=False)
+    terminal.doing("keys [/x]")
+    time.sleep(0.5)
+    terminal.doing("a proof")
+    terminal.step("proven")
+    terminal.doing("nothing more")
+    terminal.close()
+    time.sleep(0.2)
+    said = [line.partition(" s  ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["keys [/x] ...", "proven"]
 
 
 def test_a_node_that_is_not_there_is_one_line(

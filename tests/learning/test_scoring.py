@@ -11,7 +11,7 @@ from fedproof.learning.architecture import Model
 from fedproof.learning.baseline import fedavg
 from fedproof.learning.metrics import accuracy, log_loss
 from fedproof.learning.reference import predict
-from fedproof.learning.scoring import float_fedavg, score
+from fedproof.learning.scoring import best_constant, float_fedavg, score
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(90, 3))
@@ -52,6 +52,14 @@ def test_a_regression_scores_as_scikit_learn_says() -> None:
     assert found.r2 == pytest.approx(metrics.r2_score(targets, output))
     assert (found.accuracy, found.brief()) == (None, f"R2 {found.r2:.4f}")
     assert score(model, weights, X[:1], targets[:1]).r2 == 0
+
+
+def test_the_best_constant_is_the_most_frequent_class_or_the_mean() -> None:
+    labels = np.array([0.0, 2.0, 2.0, 1.0, 2.0])
+    assert best_constant(Model.softmax(2, 3), labels) == 0.6
+    assert best_constant(Model.linear(2), labels) == 0.0
+    mean = np.array([[0.0], [0.0], [labels.mean()]])
+    assert score(Model.linear(2), [mean], np.zeros((5, 2)), labels).r2 == pytest.approx(0.0)
 
 
 def test_refuses_rows_that_do_not_belong_together() -> None:

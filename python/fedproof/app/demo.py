@@ -15,7 +15,7 @@ from fedproof.app.report import Costs, RoundFigures, build_report
 from fedproof.app.startmodel import Start, first_model
 from fedproof.app.taskmodel import RoundModel, load_model, model_names
 from fedproof.app.telling import Stopwatch, Teller
-from fedproof.app.training import TRAINED, Training, foreseen, model_text
+from fedproof.app.training import TRAINED, Training, foreseen, learnt_little, model_text
 from fedproof.app.world import World, build, create_folder, write_json
 from fedproof.data import Parts, Schema, Table, capacity_rows, load, split
 from fedproof.data.public import encode_table
@@ -188,6 +188,12 @@ def _play(
     for number in range(1, options.rounds + 1):
         model = rounds[-1].model if rounds else start
         rounds.append(play_round(world, seats, workers, number, model, test, costs, teller))
+    plan = world.deployment.plan
+    family = plan.model
+    assert isinstance(family, Model)  # `check_trainable` refuses others
+    for line in learnt_little(family, rounds[-1].scores, test[1]):
+        rounds[-1].advice.append(line)
+        teller.step(line)
     if opening is not None:
         rounds[0].gas_open, rounds[0].tx_open = opening.gas_used, opening.tx_hash
     paid = [world.federation.claim(seat.participant.account, task.task_id).reward for seat in seats]
@@ -198,9 +204,6 @@ def _play(
     teller.step(f"the model, which --start takes, is in {options.folder / MODEL}")
     audit = audit_run(options.folder, teller, options.rpc)
     private = [(schema.standardise(part.features), schema.standardise_labels(part.labels)) for part in parts.parts]
-    plan = world.deployment.plan
-    family = plan.model
-    assert isinstance(family, Model)  # `check_trainable` refuses others
     report = build_report(
         seed=options.seed,
         table=name,

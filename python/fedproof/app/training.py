@@ -18,6 +18,7 @@ from fedproof.data.naming import quoted
 from fedproof.errors import InputError
 from fedproof.learning.architecture import MAX_HIDDEN, MAX_WIDTH, SQUARED, Model
 from fedproof.learning.arrays import MAX_ARRAYS, MAX_DIMENSIONS, Architecture, OtherModel
+from fedproof.learning.baseline import Float
 from fedproof.learning.choose import choose_precision
 from fedproof.learning.clipping import BoundedPlan
 from fedproof.learning.comparison import strains
@@ -26,6 +27,7 @@ from fedproof.learning.fixed import FEATURE_FRACTION_BITS, MAX_EPOCHS, Int
 from fedproof.learning.local import Records, float_trainer, local_update, reads_targets
 from fedproof.learning.model import GlobalModel
 from fedproof.learning.plans import Plan
+from fedproof.learning.scoring import Scores, best_constant
 from fedproof.learning.sgd import pad_to
 from fedproof.statements.labels import BINARY, LabelKind
 from fedproof.statements.labels import TARGET as TARGET_KIND
@@ -225,6 +227,16 @@ def _felt(plan: BoundedPlan, padded: tuple[Int, Int, Int], start: GlobalModel) -
         return ()
     records = Records.of(plan, *padded, targets=reads_targets(plan))
     return local_update(plan, start, float_trainer(plan), records).advice(plan)
+
+
+def learnt_little(model: Model, scores: Scores, labels: Float) -> tuple[str, ...]:
+    """A line where a model is no better on labelled rows than the best answer that looks at no feature."""
+    found = scores.r2 if scores.accuracy is None else scores.accuracy
+    least = best_constant(model, labels)
+    if found is None or found > least:
+        return ()
+    constant = "the mean" if scores.accuracy is None else f"the most frequent class ({least:.3f})"
+    return (f"on the public rows, it is no better than always answering {constant}: give more rounds or epochs",)
 
 
 def model_text(plan: Plan) -> str:

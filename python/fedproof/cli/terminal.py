@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import time
+from threading import Timer
+from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
+
+PATIENCE: Final = 5.0
+"""Seconds after which something under way is a line of its own where no spinner shows it."""
 
 
 def printable(text: str) -> str:
@@ -30,24 +35,42 @@ def encodable(text: str) -> str:
 
 
 class Terminal:
-    """Progress on standard error: a line for each step, a spinner for what takes seconds."""
+    """Progress on standard error: a line for each step, and for what takes seconds a spinner, or in a file a line."""
 
     def __init__(self, quiet: bool) -> None:
         self._console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._status = self._console.status("starting")
         self._started = time.monotonic()
-        if self._console.is_terminal and not quiet:
+        self._waiting: Timer | None = None
+        self._spins = self._console.is_terminal
+        if self._spins and not quiet:
             self._status.start()
 
     def doing(self, text: str) -> None:
         """Show what is under way."""
         self._status.update(escape(printable(text)))
+        self._forget()
+        if not self._spins:
+            self._waiting = Timer(PATIENCE, self._print, [f"{text} ..."])
+            self._waiting.daemon = True
+            self._waiting.start()
 
     def step(self, text: str) -> None:
         """Print what is done."""
-        # the text holds names of files and columns: nothing in it is markup
-        self._console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]  {escape(printable(text))}")
+        self._forget()
+        self._print(text)
 
     def close(self) -> None:
         """Stop the spinner."""
+        self._forget()
         self._status.stop()
+
+    def _forget(self) -> None:
+        """Do not tell any more what was under way."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _print(self, text: str) -> None:
+        # the text holds names of files and columns: nothing in it is markup
+        self._console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]  {escape(printable(text))}")

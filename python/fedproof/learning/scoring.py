@@ -78,6 +78,13 @@ def score(model: Model, weights: Sequence[Float], features: Float, labels: Float
     return Scores(accuracy=float(right.mean()), log_loss=float(loss.mean()))
 
 
+def best_constant(model: Model, labels: Float) -> float:
+    """What the best answer that looks at no feature scores on labelled rows: an accuracy, or of a regression R2."""
+    if model.loss == SQUARED:
+        return 0.0
+    return float(np.bincount(labels.astype(np.int64)).max() / len(labels))
+
+
 def float_fedavg(
     model: Model, parts: Sequence[tuple[Float, Float]], start: Sequence[Float], rounds: int, epochs: int = 1
 ) -> list[Weights]:
