@@ -25,7 +25,7 @@ from fedproof.statements.vectors import dataset_vector, update_vector, weight_ve
 from tests.attacks.weakened import Cheat, Check, cheat_linked, evaluate, weak_keys
 from tests.contracts import toy
 from tests.contracts.federation import toys
-from tests.core.test_groth16 import published
+from tests.core.test_groth16 import published, unpacked
 from tests.statements.conftest import make_witness
 from tests.support.soundness import SIGMA
 
@@ -250,7 +250,7 @@ def _pair(base: bytes) -> tuple[int, int]:
     return sigma, lam
 
 
-# eta of another circuit
+# eta or delta of another circuit
 
 
 class Roomy(toy.ToyListing):
@@ -262,8 +262,9 @@ class Roomy(toy.ToyListing):
             cs.constrain(cs.one, cs.one, cs.one, "says nothing")
 
 
-def committing(statement: Roomy) -> tuple[Circuit, _core.R1cs]:
-    """A statement, and the constraints of another circuit with its rules and wires in which y is committed to.
+def hiding(statement: Roomy, committed: bool) -> tuple[Circuit, _core.R1cs]:
+    """A statement, and the constraints of another circuit with its rules and wires in which y is no public input: it is
+    the first committed wire, or the first private one.
 
     Nothing is wrong with the other circuit by itself. Its own rows that make each public input stand in a constraint
     come later than here, and are given once more where this circuit has them.
@@ -271,13 +272,16 @@ def committing(statement: Roomy) -> tuple[Circuit, _core.R1cs]:
     cs = ConstraintSystem(structure=True)
     statement.synthesize(cs, None)
     whole = compile_statement(statement)
-    public, committed = whole.r1cs.num_public, whole.r1cs.num_committed
+    public, segment = whole.r1cs.num_public, whole.r1cs.num_committed
+    there = np.arange(cs._wires)  # where the other circuit has each wire; y is the last public one
+    if not committed:
+        there[public : public + segment + 1] = np.roll(there[public : public + segment + 1], 1)
     place = np.empty(cs._wires, dtype=np.int64)
-    place[cs.order()] = np.arange(cs._wires)
+    place[cs.order()] = there
     a, b, c = (cs._matrix(part, place, np.ones(cs.num_constraints, dtype=bool)) for part in cs._parts)
     one = cs.pool.values.index(1)
     ends = a[0][-1] + np.arange(1, public + 2)
-    names = np.arange(public + 1, dtype=a[1].dtype)
+    names = there[: public + 1].astype(a[1].dtype)
     a = (
         np.concatenate([a[0], ends]),
         np.concatenate([a[1], names]),
@@ -285,24 +289,78 @@ def committing(statement: Roomy) -> tuple[Circuit, _core.R1cs]:
     )
     b, c = ((np.concatenate([m[0], np.full(public + 1, m[0][-1])]), m[1], m[2]) for m in (b, c))
     pool = _core.fr_from_ints(cs.pool.values)
-    other = _core.R1cs(public - 1, committed + 1, cs._wires, pool, a, b, c)
+    other = _core.R1cs(public - 1, segment + committed, cs._wires, pool, a, b, c)
     assert other.domain_size == whole.r1cs.domain_size
     return whole, other
 
 
+@dataclass
+class Pieces:
+    """A key file, apart: what stands before delta in G1, between it and delta in G2, and between that and h; h; the
+    points of wires in A and B1; which private wires have a point, and these over delta; and the rest."""
+
+    before: bytes
+    delta_g1: bytes
+    between: bytes
+    delta_g2: bytes
+    middle: bytes
+    h: bytes
+    wires: bytes
+    bitmap: bytes
+    private: bytes
+    rest: bytes
+
+    @classmethod
+    def of(cls, key: _core.ProvingKey) -> Pieces:
+        data, at = key.to_bytes(), 16
+        public, committed, wires = (int.from_bytes(data[at + 4 * i : at + 4 * i + 4], "little") for i in range(3))
+        ends = [at := 16 + 12 + 32 + 2 * 64, at := at + 64, at := at + 128, at := at + 128]
+        at += 128  # eta
+        for number in range(3):
+            if number == 2:
+                ends.append(at)
+            at += 4 + 64 * int.from_bytes(data[at : at + 4], "little")
+        ends.append(at)
+        for length in (wires, wires, wires - 1 - public - committed):
+            if length < wires:
+                ends += [at, at + -(-length // 8)]
+            bitmap = data[at : at + -(-length // 8)]
+            at += len(bitmap) + 64 * sum(byte.bit_count() for byte in bitmap)
+        ends.append(at)
+        return cls(*(data[first:last] for first, last in zip([0, *ends], [*ends, len(data)], strict=True)))
+
+    def with_delta(self, other: Pieces) -> tuple[_core.ProvingKey, bytes]:
+        """This key with the delta of another circuit that has one private wire more, in front; and that wire's point.
+
+        No secret is needed to put it together: what is published for the other circuit is enough.
+        """
+        flags = [int.from_bytes(each.bitmap, "little") for each in (self, other)]
+        assert flags[1] == 2 * flags[0] + 1
+        assert len(self.h) == len(other.h)
+        changes = {"delta_g1": other.delta_g1, "delta_g2": other.delta_g2, "h": other.h, "private": other.private[64:]}
+        whole = b"".join(vars(replace(self, **changes)).values())
+        return _core.ProvingKey.from_bytes(whole, check=True), unpacked(other.private[:64])
+
+
 @pytest.mark.parametrize("weakened", [False, True], ids=["as it is", "weakened"])
-def test_rejects_d_shifted_by_a_point_of_another_circuit(weakened: bool) -> None:
-    """Two circuits of one dealer. What is public in one is committed in the other, whose key has its point over eta:
-    with one eta for both, D takes back with it what a false y adds to IC(x)."""
+@pytest.mark.parametrize("secret", ["eta", "delta"])
+def test_rejects_a_proof_shifted_by_a_point_of_another_circuit(secret: str, weakened: bool) -> None:
+    """Two circuits of one dealer. What is public in one is committed or private in the other, whose key has its point
+    over eta or delta: with one eta for both, D takes back with it what a false y adds to IC(x); with one delta, C."""
     statement, srs, rows, dealer = Roomy(), toy.srs(), 40, _core.Dealer()
-    circuit, other = committing(statement)
+    circuit, other = hiding(statement, committed=secret == "eta")
     keys = setup(circuit, srs, dealer=dealer)
     theirs = _core.ProvingKey.setup(other, dealer=dealer)
-    shift, *shared = published(theirs)[1]  # over the other's eta: y, and then this circuit's committed wires
-    vk, own = keys.verifying, published(keys.proving)[1]
-    if weakened:  # as one eta for both makes it: no secret is needed to put the key together
-        vk = replace(vk, eta=theirs.verifying_key()["eta_g2"])
-        own = shared
+    vk, proving, own = keys.verifying, keys.proving, published(keys.proving)[1]
+    if secret == "eta":  # over the other's eta: y, and then this circuit's committed wires
+        shift, *shared = published(theirs)[1]
+        if weakened:
+            vk, own = replace(vk, eta=theirs.verifying_key()["eta_g2"]), shared
+    else:
+        joined, shift = Pieces.of(keys.proving).with_delta(Pieces.of(theirs))
+        if weakened:
+            vk, proving = replace(vk, delta=theirs.verifying_key()["delta_g2"]), joined
+    in_d, in_c = (shift, bytes(64)) if secret == "eta" else (bytes(64), shift)
     seen = toy.vector()
     committed = seen.copy()
     committed[0] = _core.fr_add(seen[:1], _core.fr_from_ints([1]))[0]
@@ -314,12 +372,14 @@ def test_rejects_d_shifted_by_a_point_of_another_circuit(weakened: bool) -> None
 
         def challenge(values: FrArray) -> tuple[int, int]:
             d = _core.g1_msm(b"".join(own), values)
-            points.append(_core.g1_add(d, _core.g1_neg(shift)) if shifted else d)
+            points.append(_core.g1_add(d, _core.g1_neg(in_d)) if shifted else d)
             return _pair(points[0] + about)
 
         cs = ConstraintSystem(structure=False, challenge=challenge)
         statement.synthesize(cs, toy.ToyListingWitness(rows, seen))
-        proof = keys.proving.prove(circuit.r1cs, cs.witness())
+        proof = proving.prove(circuit.r1cs, cs.witness())
+        if shifted:
+            proof = proof[:192] + _core.g1_add(proof[192:], _core.g1_neg(in_c))
         sigma, lam = _pair(points[0] + about)
         value, q = srs.open(committed if shifted else seen, _core.fr_from_ints([sigma]))
         y = number(value)
