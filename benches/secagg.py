@@ -24,7 +24,7 @@ from committee import work
 from fedproof import _core
 
 PEER = Path(__file__).parent / "peers" / "secagg_plus.py"
-PARTICIPANTS, SIZES = 10, (10_000, 100_000)
+PARTICIPANTS, SIZES, LARGE = 10, (10_000, 100_000), (1_000_000,)
 
 
 def ours(parameters: int, repeat: int) -> dict[str, Any]:
@@ -50,6 +50,7 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description="sharing and summing beside SecAgg+")
     parser.add_argument("--repeat", type=int, default=3, help="rounds of each (default 3)")
+    parser.add_argument("--large", action="store_true", help="a million parameters, too: some minutes")
     parser.add_argument("--flwr", metavar="PYTHON", help="an interpreter that has flwr")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     chosen = parser.parse_args()
@@ -58,7 +59,7 @@ def main() -> None:
             "fedproof": ours(size, chosen.repeat),
             "SecAgg+": theirs(chosen.flwr, size, chosen.repeat),
         }
-        for size in SIZES
+        for size in SIZES + LARGE * chosen.large
     }
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     if chosen.json:

@@ -25,7 +25,10 @@ def _lane(item: pytest.Item) -> str | None:
         return None
     if _needs_anvil(item):
         return "anvil"  # it is one process with one chain
-    if "arena" in getattr(item, "fixturenames", ()) and not item.nodeid.startswith("tests/contracts/"):
+    names = getattr(item, "fixturenames", ())
+    if "stage" in names:
+        return "stage"
+    if "arena" in names and not item.nodeid.startswith("tests/contracts/"):
         return "arena"
     return item.nodeid.partition("::")[0] if item.get_closest_marker("slow") is not None else None
 

@@ -98,5 +98,5 @@ def test_the_command_names_what_is_wrong_with_a_start(tmp_path: Path, monkeypatc
             cli.main(arguments, standalone_mode=False)
     done = command("demo", "--start", "bad.onnx", cwd=tmp_path)
     assert done.returncode == 2
-    assert only_line(done).startswith("fedproof: --start bad.onnx: ONNX file")
+    assert only_line(done).startswith("fedproof: --start bad.onnx: no ONNX file, layer list")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.onnx", "layers.json"]

@@ -97,7 +97,10 @@ class Player:
 
 
 class Cast:
-    """Three participants, some workers and a sponsor on the arena's chain."""
+    """Three participants, some workers and a sponsor on the arena's chain.
+
+    `close` puts the chain back: every node looks at all tasks there are, those of earlier tests too.
+    """
 
     def __init__(self, arena: Arena, folder: Path, *, workers: int = 3, depth: int = 0) -> None:
         self.arena = arena
@@ -105,6 +108,7 @@ class Cast:
         self.depth = depth
         self.world = arena.world
         self.chain = arena.world.chain
+        self._before = self.chain.dev.snapshot()
         self.deployment = arena.world.deployment
         self.federation = arena.world.federation
         self.start_block = self.chain.block_number()
@@ -123,6 +127,8 @@ class Cast:
     def close(self) -> None:
         for each in self.players:
             each.close()
+        self.chain.dev.revert(self._before)
+        self.federation.forget()
 
     # -- making them --
 

@@ -18,7 +18,7 @@ from fedproof.ledger.marketplace import Marketplace
 from fedproof.nodes.state import StateFile
 from fedproof.proving.circuit import compile_statement
 from fedproof.proving.keys import Keys, setup
-from tests.e2e.conftest import Arena, arena, key_cache  # noqa: F401
+from tests.e2e.conftest import Arena, arena, key_cache, make_arena  # noqa: F401
 from tests.nodes.bank import EPOCH_LENGTH, STATEMENT, Bank
 from tests.nodes.paper import Desk
 
@@ -46,6 +46,12 @@ def bank(shared_bank: Bank, tmp_path: Path) -> Iterator[Bank]:
     shared_bank.folder = tmp_path
     yield shared_bank
     shared_bank.chain.dev.revert(snapshot)
+
+
+@pytest.fixture(scope="session")
+def stage(key_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:  # noqa: F811
+    """A federation for casts alone: in the other one their participants would be enrolled in many tasks already."""
+    yield from make_arena(tmp_path_factory.mktemp("stage") / "run", key_cache)
 
 
 @pytest.fixture

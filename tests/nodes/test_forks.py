@@ -204,8 +204,8 @@ def test_enrolments_of_all_datasets_are_forgotten_when_one_is_in(desk: Desk) -> 
 
 
 @pytest.fixture
-def cast(arena: Arena, tmp_path: Path) -> Iterator[Cast]:
-    made = Cast(arena, tmp_path)
+def cast(stage: Arena, tmp_path: Path) -> Iterator[Cast]:
+    made = Cast(stage, tmp_path)
     yield made
     made.close()
 

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=[0, 2], ids=["at the head", "two blocks below it"])
-def cast(arena: Arena, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cast]:
-    made = Cast(arena, tmp_path, depth=request.param)
+def cast(stage: Arena, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cast]:
+    made = Cast(stage, tmp_path, depth=request.param)
     yield made
     made.close()
 

@@ -26,8 +26,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def cast(arena: Arena, tmp_path: Path) -> Iterator[Cast]:
-    made = Cast(arena, tmp_path, depth=1)
+def cast(stage: Arena, tmp_path: Path) -> Iterator[Cast]:
+    made = Cast(stage, tmp_path, depth=1)
     yield made
     checkpoints.hook = None
     made.close()

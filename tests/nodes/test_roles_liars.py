@@ -31,8 +31,8 @@ OUTSIDE = b"".join(word.to_bytes(32, "big") for word in point_outside_the_subgro
 
 
 @pytest.fixture
-def cast(arena: Arena, tmp_path: Path) -> Iterator[Cast]:
-    made = Cast(arena, tmp_path, depth=1)
+def cast(stage: Arena, tmp_path: Path) -> Iterator[Cast]:
+    made = Cast(stage, tmp_path, depth=1)
     yield made
     made.close()
 

@@ -692,5 +692,5 @@ def play(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_no_bad_luck_breaks_a_promise(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    play(arena, tmp_path, monkeypatch)
+def test_no_bad_luck_breaks_a_promise(stage: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play(stage, tmp_path, monkeypatch)
