@@ -42,8 +42,9 @@ def median_of(call: Callable[[], object], repeat: int) -> float:
 
 def price(name: str, repeat: int) -> dict[str, Any]:
     """Seconds of each part of a round, and what they come to."""
-    plan, features = training.plan_of(training.CASES[name])
-    trace, records = training.run_of(plan, features)
+    case = training.CASES[name]
+    plan, features = training.plan_of(case)
+    trace, records = training.run_of(case, plan)
     real, labels = features[: plan.rows - 2] / 256, records[2][: plan.rows - 2].astype(np.float64)
     start = plan.real(trace.start)
     found: dict[str, Any] = {}

@@ -5,7 +5,8 @@
 Each case runs in processes of its own: one deals the keys, another one proves, as a node does: it compiles the
 statement, loads the keys and starts from the records. Its peak memory counts all of that; a proof's time counts from
 the witness on: assigning wires, the commitment D, the challenges, Groth16, and the opening of the link. Scales are
-those that `choose_precision` takes for standardised features.
+those that `choose_precision` takes for standardised features: drawn ones, or the images of scikit-learn's digits, which
+are 8 x 8 and for the largest network enlarged to 28 x 28.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy.ndimage import zoom
+from sklearn.datasets import load_digits
 
 from fedproof import _core
 from fedproof.learning.architecture import Model
@@ -48,11 +51,16 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Case:
-    """A model on a capacity class, and the most that the project allows itself for it, by figure."""
+    """A model on a capacity class, and the most that the project allows itself for it, by figure.
+
+    Attributes:
+        side: of the digits' images in pixels; 0 for drawn features and labels.
+    """
 
     model: Model
     rows: int
     limits: dict[str, float]
+    side: int = 0
 
 
 CASES = {
@@ -64,23 +72,40 @@ CASES = {
     "softmax 784-10, 640 rows": Case(Model.softmax(784, 10), 640, {"prove": 50, "memory": 4_000_000_000}),
     "perceptron 31-16-1, 512 rows": Case(Model.perceptron(31, [16], 1), 512, {"constraints": 220_000, "prove": 8}),
     "perceptron 64-32-10, 1504 rows": Case(
-        Model.perceptron(64, [32], 10), 1504, {"prove": 60, "memory": 6_000_000_000}
+        Model.perceptron(64, [32], 10), 1504, {"prove": 60, "memory": 6_000_000_000}, side=8
     ),
+    "perceptron 784-64-10, 640 rows": Case(Model.perceptron(784, [64], 10), 640, {}, side=28),
 }
+
+
+def drawn(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Standardised features, `(rows, columns)`, and labels, `(rows,)`."""
+    if case.side:
+        images, labels = load_digits(return_X_y=True)
+        images = zoom(images[: case.rows].reshape(-1, 8, 8), (1, case.side / 8, case.side / 8), order=1)
+        pixels = images.reshape(case.rows, -1)
+        spread = pixels.std(axis=0)
+        return (pixels - pixels.mean(axis=0)) / np.where(spread > 0, spread, 1), labels[: case.rows].astype(np.int64)
+    features = np.random.default_rng(11).normal(size=(case.rows, case.model.widths[0]))
+    return features, np.random.default_rng(12).integers(0, max(case.model.outputs, 2), case.rows)
+
+
+def records_of(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """The same, with features in 256ths."""
+    features, labels = drawn(case)
+    return np.clip(np.round(256 * features), -2048, 2047).astype(np.int64), labels
 
 
 def plan_of(case: Case) -> tuple[TrainingPlan, np.ndarray]:
     """The plan and its standardised features."""
-    drawn = np.random.default_rng(11).normal(size=(case.rows, case.model.widths[0]))
-    features = np.clip(np.round(256 * drawn), -2048, 2047).astype(np.int64)
+    features, _ = records_of(case)
     return choose_precision(case.model, features, case.rows), features
 
 
-def run_of(plan: TrainingPlan, features: np.ndarray) -> tuple[ModelTrace, tuple[Any, Any, Any]]:
+def run_of(case: Case, plan: TrainingPlan) -> tuple[ModelTrace, tuple[Any, Any, Any]]:
     """An honest run on records of which the last two are padding."""
-    real = plan.rows - 2
-    labels = np.random.default_rng(12).integers(0, max(plan.model.outputs, 2), real)
-    records = pad_to(plan.rows, plan.columns, features[:real], labels)
+    features, labels = (part[: plan.rows - 2] for part in records_of(case))
+    records = pad_to(plan.rows, plan.columns, features, labels)
     return train(plan, *records, plan.start(7)), records
 
 
@@ -108,14 +133,14 @@ def deal(case: Case, folder: Path) -> dict[str, Any]:
 
 def prove(case: Case, folder: Path, repeat: int) -> dict[str, Any]:
     """Prove and check so many times."""
-    plan, features = plan_of(case)
+    plan, _ = plan_of(case)
     statement = ModelStatement(plan)
     circuit = compile_statement(statement)
     srs = _core.Srs.from_bytes((folder / "powers").read_bytes(), check=False)
     proving = _core.ProvingKey.from_bytes((folder / "keys").read_bytes())
     keys = with_proving_key(circuit, proving, srs, DatasetLayout(plan.rows, plan.columns).masks)
     compiled = peak()
-    trace, records = run_of(plan, features)
+    trace, records = run_of(case, plan)
     witness = ModelWitness(trace, _core.fr_random(DATASET_BLINDING + plan.mask_count), _core.fr_random(UPDATE_BLINDING))
     vectors = [
         dataset_vector(*records, witness.dataset_blinding),

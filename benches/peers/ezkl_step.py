@@ -1,9 +1,10 @@
 """Proves one SGD step of a logistic regression or softmax with EZKL; prints seconds and processor seconds as JSON.
 
-    PYTHON benches/peers/ezkl_step.py ROWS FEATURES CLASSES REPEAT
+    PYTHON benches/peers/ezkl_step.py ROWS FEATURES CLASSES REPEAT default|calibrated
 
 It runs in an interpreter that has ezkl and onnx, which fedproof never installs. CLASSES 1 is the logistic loss. The
-scales are EZKL's own, calibrated for accuracy on the step that is proven.
+scales are EZKL's own: its default ones, or calibrated for accuracy on the step that is proven. `error` is how far the
+proven update is from that of float64, as a part of it, both in the Euclidean norm.
 """
 
 from __future__ import annotations
@@ -44,9 +45,18 @@ def step(rows: int, columns: int, classes: int) -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
+def output(logits: Any) -> Any:
+    """Sigmoid of one column, softmax of more."""
+    if logits.shape[1] == 1:
+        return 1 / (1 + np.exp(-logits))
+    grown = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return grown / grown.sum(axis=1, keepdims=True)
+
+
 def main() -> None:
     """Measure."""
-    rows, features, classes, repeat = map(int, sys.argv[1:])
+    rows, features, classes, repeat = map(int, sys.argv[1:5])
+    calibrated = sys.argv[5] == "calibrated"
     rng = np.random.default_rng(11)
     x = np.concatenate([rng.normal(size=(rows, features)), np.ones((rows, 1))], axis=1)
     chosen = rng.integers(0, max(classes, 2), rows)
@@ -69,15 +79,20 @@ def main() -> None:
         arguments = ezkl.PyRunArgs()
         arguments.input_visibility, arguments.output_visibility = "private", "public"
         ezkl.gen_settings("model.onnx", "settings.json", py_run_args=arguments)
-        timed(
-            "calibrate",
-            lambda: ezkl.calibrate_settings("input.json", "model.onnx", "settings.json", "accuracy"),
-        )
+        if calibrated:
+            timed(
+                "calibrate",
+                lambda: ezkl.calibrate_settings("input.json", "model.onnx", "settings.json", "accuracy"),
+            )
         ezkl.compile_circuit("model.onnx", "model.compiled", "settings.json")
         settings = json.loads(Path("settings.json").read_text())
         found["logrows"] = settings["run_args"]["logrows"]
         timed("powers", lambda: ezkl.gen_srs("kzg.srs", found["logrows"]))
         ezkl.gen_witness("input.json", "model.compiled", "witness.json")
+        shown = json.loads(Path("witness.json").read_text())["pretty_elements"]["rescaled_outputs"][0]
+        update = np.array(shown, dtype=float).reshape(w.shape) - w
+        wanted = -x.T @ (output(x @ w) - y) / 3200
+        found["error"] = float(np.linalg.norm(update - wanted) / np.linalg.norm(wanted))
         timed("setup", lambda: ezkl.setup("model.compiled", "vk.key", "pk.key", "kzg.srs"))
         for _ in range(repeat):
             started, used = time.perf_counter(), time.process_time()

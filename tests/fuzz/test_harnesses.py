@@ -18,7 +18,7 @@ from fuzz.run import harnesses
 
 HARNESSES = harnesses()
 CHANGES = int(os.environ.get("FEDPROOF_FUZZ_CHANGES", "400"))
-SECONDS = int(os.environ.get("FEDPROOF_FUZZ_SECONDS", "30"))
+SECONDS = int(os.environ.get("FEDPROOF_FUZZ_SECONDS", "60"))
 SLOW = 5.0
 """Seconds that no input may take, on a loaded machine."""
 
