@@ -125,7 +125,10 @@ class ConstraintSystem:
         """Values `(size, 4)` of linear combinations; only while assigning."""
         if len(self._pool_values) != len(self.pool.values):
             self._pool_values = _core.fr_from_ints(self.pool.values)
-        return _core.sparse_apply(lin.indptr, lin.wires, lin.coeffs, self._pool_values, self._z[: self._wires])
+        wires, z = lin.wires, self._z[: self._wires]
+        if wires.size < self._wires:  # the core copies what it is given, and steps of a few rows come by the thousand
+            wires, z = np.arange(wires.size, dtype=np.int64), z[wires]
+        return _core.sparse_apply(lin.indptr, wires, lin.coeffs, self._pool_values, z)
 
     def _spread(self, lin: Lin, shape: tuple[int, ...]) -> FrArray:
         """Values of `lin` broadcast to `shape`, each combination evaluated once."""
