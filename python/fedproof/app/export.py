@@ -12,8 +12,7 @@ from fedproof.app.connection import Connection
 from fedproof.app.taskmodel import load_model, model_names, read_description
 from fedproof.app.world import MANIFEST_VERSION, write_json
 from fedproof.errors import AuditError, InputError, LedgerError, SharingError, StorageError
-from fedproof.ledger import Chain
-from fedproof.ledger.embedded import EmbeddedNode
+from fedproof.ledger import Chain, embedded
 from fedproof.ledger.federation import Stage, TaskInfo, Update
 from fedproof.nodes.params import TIER_TRAINING
 from fedproof.nodes.sealed import share_index
@@ -44,8 +43,8 @@ def write_public(
         contracts: by artifact name, the address and the hash of the transaction that made it.
         eventful: of a node's chain leave out blocks in which these contracts did nothing.
     """
-    embedded = isinstance(chain.rpc, EmbeddedNode)
-    if embedded:
+    whole = isinstance(chain.rpc, embedded.EmbeddedNode)
+    if whole:
         export = chain.export()
     else:  # a node may hold any number of older blocks, and other people's transactions
         begin = min(chain.receipt(tx_hash).block_number for _, tx_hash in contracts.values())
@@ -56,7 +55,7 @@ def write_public(
         public / "manifest.json",
         {
             "version": MANIFEST_VERSION,
-            "embedded": embedded,
+            "embedded": whole,
             "chain_id": chain.chain_id,
             "contracts": {name: list(made) for name, made in contracts.items()},
             "task": task_id,
@@ -98,7 +97,7 @@ def export_task(network: Connection, task_id: int, out: Path) -> Exported:
 
 
 def _embedded(network: Connection) -> bool:
-    return isinstance(network.chain.rpc, EmbeddedNode)
+    return isinstance(network.chain.rpc, embedded.EmbeddedNode)
 
 
 def _blobs(network: Connection, task: TaskInfo) -> Iterator[tuple[str, str]]:

@@ -12,13 +12,14 @@ from web3.contract import Contract
 from web3.contract.contract import ContractFunction
 
 from fedproof.errors import InputError, LedgerError
+from fedproof.ledger import embedded
 from fedproof.ledger.abi import contract_object, decode_result, encode_call, encode_creation
 from fedproof.ledger.accounts import Account
 from fedproof.ledger.artifacts import Artifact, load_artifact
 from fedproof.ledger.data_contract import data_contract_creation
 from fedproof.ledger.dev import DevTools
 from fedproof.ledger.diagnosis import Diagnosis
-from fedproof.ledger.embedded import EmbeddedNode, Genesis
+from fedproof.ledger.embedded import Genesis
 from fedproof.ledger.http import HttpRpc
 from fedproof.ledger.node import block_tag
 from fedproof.ledger.reader import Reader
@@ -56,7 +57,7 @@ class Chain(Reader):
         chosen = {name: value for name, value in given.items() if value is not None}
         if genesis is not None and chosen:
             raise InputError("give a genesis or its parameters, not both")
-        node = EmbeddedNode(genesis or Genesis(**chosen))
+        node = embedded.EmbeddedNode(genesis or Genesis(**chosen))
         return cls(
             node, chain_id=node.ledger.genesis.chain_id, dev=DevTools(node), policy=SendingPolicy(poll_seconds=0.02)
         )

@@ -9,9 +9,9 @@ from eth_utils.address import to_checksum_address
 from web3.contract import Contract
 
 from fedproof.errors import InputError, LedgerError
+from fedproof.ledger import embedded
 from fedproof.ledger.anchor import NO_ANCHOR
 from fedproof.ledger.dev import DevTools
-from fedproof.ledger.embedded import EmbeddedNode
 from fedproof.ledger.events import Event, decode_event, filter_topics, find_event
 from fedproof.ledger.export import collect_block
 from fedproof.ledger.knowledge import AbiIndex
@@ -93,7 +93,7 @@ class Reader(Node):
         Raises:
             InputError: a part of an embedded chain is asked for.
         """
-        if isinstance(self.rpc, EmbeddedNode):
+        if isinstance(self.rpc, embedded.EmbeddedNode):
             if from_block != 0 or to_block is not None or addresses is not None or eventful:
                 raise InputError("an embedded chain is exported whole, or it could not be run again")
             genesis = self.rpc.ledger.genesis.to_json()
