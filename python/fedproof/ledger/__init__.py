@@ -1,5 +1,7 @@
 """The chain: an embedded one, a development node, or a public network, behind one interface."""
 
+import sys
+
 from fedproof.ledger.accounts import Account, account_from_key
 from fedproof.ledger.artifacts import Artifact, artifact_names, load_artifact
 from fedproof.ledger.chain import Chain
@@ -29,3 +31,7 @@ __all__ = [
     "read_signed",
     "replay",
 ]
+
+# py_ecc, below eth-account, lifts the limit to 100,000 frames, and then a deeply nested JSON text overflows the C stack
+# and kills the process. This is what py-evm needs, and more than anything else does.
+sys.setrecursionlimit(min(sys.getrecursionlimit(), 12_288))
