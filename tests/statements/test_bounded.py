@@ -263,7 +263,7 @@ def test_every_wire_that_changes_is_noticed(parameters: int) -> None:
     assert unnoticed_wires(cs, -1) == set()
 
 
-@pytest.mark.parametrize("parameters", [5, 40])
+@pytest.mark.parametrize("parameters", [5, 40, 10_000])
 def test_nothing_is_left_to_choose_after_the_challenges(parameters: int) -> None:
     plan = replace(PLAN, parameters=parameters)
     assert free_after_the_challenges(forged(BoundedStatement(plan), witness(plan=plan))) == set()

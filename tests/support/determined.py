@@ -32,21 +32,26 @@ def free_after_the_challenges(cs: Forger) -> set[str]:
     named[output] = "evaluation/output"
     unknown = {*place[cs.segment_wires(3)].tolist(), output}
     reads: dict[int, list[int]] = defaultdict(list)
-    for i in range(count):
-        for wire in rows[0][i] | rows[1][i] | rows[2][i]:
+    touched = [rows[0][i] | rows[1][i] | rows[2][i] for i in range(count)]
+    for i, wires in enumerate(touched):
+        for wire in wires:
             reads[wire].append(i)
-    waiting = list(range(count))
+    left_in = [len(wires & unknown) for wires in touched]
+    waiting = [i for i in range(count) if left_in[i] == 1]
     while waiting:
         i = waiting.pop()
-        a, b, c = (part[i] & unknown for part in rows)
-        if len(a | b | c) != 1 or (a and b):
+        if left_in[i] != 1:
             continue
-        if (a and (c or not values[1][i])) or (b and (c or not values[0][i])):
+        a, b, c = (part[i] & unknown for part in rows)
+        if (a and b) or (a and (c or not values[1][i])) or (b and (c or not values[0][i])):
             continue
         (wire,) = a | b | c
         if named[wire] != rule[i]:
             continue
         unknown.remove(wire)
-        waiting.extend(reads[wire])
+        for reader in reads[wire]:
+            left_in[reader] -= 1
+            if left_in[reader] == 1:
+                waiting.append(reader)
     left = set(cs.order()[sorted(unknown)].tolist()) if unknown else set()
     return {name for name, first, size in cs.names if left.intersection(range(first, first + size))}

@@ -174,6 +174,15 @@ def test_nothing_is_left_to_choose_after_the_challenges(name: str) -> None:
     assert free_after_the_challenges(forged(ModelStatement(trace.plan), witness_of(trace))) == set()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "rows"), [(Model.logistic(30), 512), (Model.softmax(784, 10), 32), (Model.perceptron(31, [16], 1), 512)]
+)
+def test_nothing_is_left_to_choose_in_circuits_of_full_size(model: Model, rows: int) -> None:
+    trace = run(model, rows, 1, rows - 2, {})
+    assert free_after_the_challenges(forged(ModelStatement(trace.plan), witness_of(trace))) == set()
+
+
 @pytest.mark.parametrize("name", ["softmax", "perceptron of classes"])
 @pytest.mark.parametrize("wires", ["blinding of", "multiplicity of"])
 def test_it_would_be_seen_if_a_value_lay_outside_the_committed_segment(name: str, wires: str) -> None:
