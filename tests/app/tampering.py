@@ -56,14 +56,23 @@ class Tamper:
     def call(self, name: str, change: Callable[[dict[str, Any]], object]) -> None:
         """Change the arguments that a transaction is decoded to."""
 
-        def lying(chain: Chain, contract: Any, tx_hash: str, asked: str, sender: str) -> dict[str, Any]:
+        def lying(chain: Chain, contract: Any, tx_hash: str, asked: str, sender: str | None) -> dict[str, Any] | None:
             found = direct_call(chain, contract, tx_hash, asked, sender)
-            if asked == name:
+            if asked == name and found is not None:
                 change(found)
             return found
 
         for module in (audit_market, audit_task, audit_rounds):
             self.patch.setattr(module, "direct_call", lying)
+
+    def relay(self, name: str) -> None:
+        """All calls of a function went to another contract first."""
+
+        def told(chain: Chain, contract: Any, tx_hash: str, asked: str, sender: str | None) -> dict[str, Any] | None:
+            return None if asked == name else direct_call(chain, contract, tx_hash, asked, sender)
+
+        for module in (audit_market, audit_task, audit_rounds):
+            self.patch.setattr(module, "direct_call", told)
 
     def task(self, change: Callable[[TaskInfo], TaskInfo]) -> None:
         """Change the task as the chain has it."""

@@ -44,6 +44,7 @@ def made(run: FinishedRun) -> Made:
     capacity = market.capacity_class(task.params.class_id)
     keys = {
         "eligibility": market.verifying_key(capacity.eligibility_key),
+        "spend": market.verifying_key(chain.call(market.vault.contract.functions.spendKey())),
         "listing": market.verifying_key(capacity.listing_key),
         "training": market.verifying_key(task.params.training_key),
         "aggregation": market.verifying_key(task.params.aggregation_key),
@@ -99,6 +100,12 @@ FORGERIES: dict[str, tuple[str, Change, str]] = {
     "a committed segment too many": ("eligibility", lambda k: {"eta": k["training"].beta}, "another committed segment"),
     "an input too few": ("training", lambda k: {"ic": k["training"].ic[:-1]}, "takes other public inputs"),
     "a free input": ("training", lambda k: {"ic": (*k["training"].ic[:-1], bytes(64))}, "public input .* is free"),
+    "a spend of another circuit": ("spend", lambda k: {"circuit_id": bytes(32)}, "the spend key is of another circuit"),
+    "a spend with delta of another": (
+        "spend",
+        lambda k: {"delta": k["eligibility"].delta},
+        "delta of the spend key is delta of eligibility",
+    ),
     "no alpha": ("training", lambda k: {"alpha": bytes(64)}, "alpha of the training key is zero"),
 }
 

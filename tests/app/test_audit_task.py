@@ -16,7 +16,7 @@ from fedproof.data import Schema, Table
 from fedproof.data.schema import Target
 from fedproof.learning.architecture import Model
 from fedproof.learning.model import GlobalModel, TaskDescription
-from fedproof.ledger.federation import Stage, TaskInfo
+from fedproof.ledger.federation import Federation, Stage, TaskInfo
 from fedproof.ledger.marketplace import Marketplace
 from tests.app.runs import FinishedRun
 from tests.app.tampering import OTHER, Lie, Tamper, add, params, refused, with_fitting_terms
@@ -165,3 +165,69 @@ def test_refuses_an_enrolment_with(run: FinishedRun, tamper: Tamper, what: str) 
 def test_a_grant_of_a_higher_tier_is_enough(run: FinishedRun, tamper: Tamper) -> None:
     held(tier=5)(tamper)
     assert len(run.audit().checks) == len(run.report["audit"]["checks"]) - 1
+
+
+def updated(same_block: bool) -> Lie:
+    """Each dataset got a second version of other rows, after its enrolment: as contracts let it."""
+
+    def lie(tamper: Tamper) -> None:
+        other = {"rows": 7, "commitment": _core.g1_generator(), "version": 2}
+        when: dict[int, tuple[int, int]] = {}
+        real = Federation.enrolments
+
+        def enrolments(federation: Federation, number: int) -> list[Any]:
+            found = real(federation, number)
+            when.update({each.dataset_id: (each.block_number, each.log_index) for each in found})
+            return found
+
+        def listings(found: list[Any]) -> list[Any]:
+            (first,) = found
+            block, index = when[first.dataset_id]
+            later = replace(first, **other, block_number=block + (not same_block), log_index=index + 1)
+            return [first, later]
+
+        tamper.patch.setattr(Federation, "enrolments", enrolments)
+        tamper.answer(Marketplace, "listings", listings)
+        tamper.answer(Marketplace, "dataset", lambda found: replace(found, **other))
+
+    return lie
+
+
+@pytest.mark.parametrize("same_block", [False, True])
+def test_a_dataset_that_was_updated_after_its_enrolment_changes_nothing(
+    run: FinishedRun, tamper: Tamper, same_block: bool
+) -> None:
+    updated(same_block)(tamper)
+    assert run.audit().checks == run.report["audit"]["checks"][1:]  # the first is the replay
+
+
+def test_a_dataset_that_was_listed_after_its_enrolment_is_refused(run: FinishedRun, tamper: Tamper) -> None:
+    def lie(tamper: Tamper) -> None:
+        later = {"block_number": 10**6}
+        tamper.answer(Marketplace, "listings", lambda found: [replace(each, **later) for each in found])
+
+    refused(run, tamper, lie, "it was not listed yet")
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "what"),
+    [
+        ("mintDataset", 3, "its listing of"),
+        ("accessDataset", 3, "grant of dataset"),
+        ("enrol", 3, "enrolment of dataset"),
+        ("finalizeRound", 1, "its settlement"),
+    ],
+)
+def test_what_came_through_another_contract_is_a_note(
+    run: FinishedRun, tamper: Tamper, name: str, count: int, what: str
+) -> None:
+    """Smart wallets are honest, and nobody may end an audit by sending what can only be noted."""
+    tamper.relay(name)
+    found, before = run.audit(), run.report["audit"]
+    notes = [note for note in found.notes if note not in before["notes"]]
+    assert len(notes) == (count if count > 1 else len(run.report["rounds"]))
+    assert all(what in note and "is checked by the chain alone" in note for note in notes)
+    said = [check for check in found.checks if check not in before["checks"]]
+    assert len(found.checks) == len(before["checks"]) - 1  # the replay
+    assert len(said) == len(notes)
+    assert not any("proof" in check or "average" in check for check in said)

@@ -100,12 +100,13 @@ class World:
         tier: int,
         duration: int,
         root: int,
-        grantee: Account | None = None,
+        grantee: Account | str | None = None,
         key: bytes = X25519_KEY,
     ) -> list[int]:
         """What an honest eligibility proof is about."""
         grantee = grantee or self.grantee
-        t = self.market.eligibility_terms(dataset_id, grantee.address, tier, duration, key)
+        address = grantee if isinstance(grantee, str) else grantee.address
+        t = self.market.eligibility_terms(dataset_id, address, tier, duration, key)
         return [root, t.scope, nullifier_of(self.secret, t.scope), t.threshold, t.signal, t.epoch]
 
     def tree(self) -> LeanImt:

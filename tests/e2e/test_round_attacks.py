@@ -314,6 +314,20 @@ def test_refuses_a_sum_of_fewer_than_the_minimum(arena: Arena) -> None:
         worker.output(task, task.round, game.updates[:1], worker.hpke_public)
 
 
+def test_refuses_a_sum_with_an_update_that_was_not_proven(arena: Arena) -> None:
+    """Whatever the chain's node says of it: a worker looks at each proof itself before it releases anything."""
+    game = arena.open()
+    game.train()
+    game.freeze()
+    worker, task = arena.workers[1], game.task
+    first, *others = game.updates
+    lied = replace(first, proof=replace(first.proof, y=first.proof.y ^ 1))
+    with pytest.raises(ProofError):
+        worker.output(task, task.round, [lied, *others], arena.workers[0].hpke_public)
+    assert task.model.hex() not in worker.state.get("served", {})
+    worker.output(task, task.round, [first, *others], arena.workers[0].hpke_public)
+
+
 def test_refuses_to_release_before_the_freeze(arena: Arena) -> None:
     game = arena.open()
     game.train()

@@ -27,6 +27,7 @@ from fedproof.app.keystore import show, unlock
 from fedproof.app.network import DEPLOYMENT, Network, node_folder
 from fedproof.app.passphrase import read_passphrase
 from fedproof.app.telling import Silent
+from fedproof.errors import LedgerError
 from fedproof.learning import exact
 from fedproof.ledger import Chain
 from fedproof.ledger.federation import Stage, TaskInfo
@@ -226,6 +227,14 @@ class Crew:
         self.federation.open_round(self.network.sponsor().account, task_id)
 
     def task(self, task_id: int) -> TaskInfo:
+        """As it is at the head; asked again where the node answers of a new block before it has its logs."""
+        for _ in range(20):
+            try:
+                return self.federation.task_info(task_id)
+            except LedgerError as error:
+                if "it is behind" not in str(error):
+                    raise
+                time.sleep(0.1)
         return self.federation.task_info(task_id)
 
     def wait(self, true: Callable[[], bool], seconds: float = 90) -> None:

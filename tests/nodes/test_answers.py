@@ -136,7 +136,7 @@ def test_an_answer_of_a_node_that_was_killed_is_sent_with_its_share_there(answer
 # -- in time --
 
 COMPLAINED = task(stage=Stage.REJECTING, round=1, deadline=95, freeze_at=135, enrolled=3, accepted=7)
-MINE = Enrolment(0, PARTICIPANT_ADDRESS, 7, 20, bytes(64), "")
+MINE = Enrolment(0, PARTICIPANT_ADDRESS, 7, 20, bytes(64), "", 1, 0)
 DEPTH = 2
 
 

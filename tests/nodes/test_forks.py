@@ -185,7 +185,7 @@ def test_an_update_is_of_the_dataset_that_got_in(desk: Desk) -> None:
             role._nodes.clear()
             node = role._node(1, tried)
             masked = _core.g1_add(got_in.commitment, srs.commit(masks, 2))
-            mine = Enrolment(0, PARTICIPANT_ADDRESS, got_in.dataset_id, 20, masked, "")
+            mine = Enrolment(0, PARTICIPANT_ADDRESS, got_in.dataset_id, 20, masked, "", 1, 0)
             found = role._enrolled_node(task(), mine)
             assert found.opened is got_in
             assert role._enrolled_node(task(), mine).opened is got_in
@@ -198,7 +198,7 @@ def test_an_update_is_of_the_dataset_that_got_in(desk: Desk) -> None:
 def test_enrolments_of_all_datasets_are_forgotten_when_one_is_in(desk: Desk) -> None:
     desk.state.put(outbox={f"enrol/{name}": "00" for name in ("1/7/aa", "1/8/bb", "11/7/aa")})
     seen: Any = Paper(task(enrolled=1))
-    seen.enrolments = lambda _: [Enrolment(0, PARTICIPANT_ADDRESS, 8, 20, bytes(64), "")]
+    seen.enrolments = lambda _: [Enrolment(0, PARTICIPANT_ADDRESS, 8, 20, bytes(64), "", 1, 0)]
     desk.participant(seen).step(100)
     assert list(desk.state.get("outbox")) == ["enrol/11/7/aa"]
 

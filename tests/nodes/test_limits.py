@@ -128,7 +128,7 @@ def test_a_participant_takes_part_in_one_task_and_no_other(desk: Desk, monkeypat
     role.step(100)
     assert done == [1]
     over: Any = Paper(replace(tasks[0], stage=Stage.ENDED, enrolled=1), tasks[1])
-    over.enrolments = lambda _: [Enrolment(0, PARTICIPANT_ADDRESS, 7, 20, bytes(64), "")]
+    over.enrolments = lambda _: [Enrolment(0, PARTICIPANT_ADDRESS, 7, 20, bytes(64), "", 1, 0)]
     again = desk.participant(over)  # restarted, when the first is over
     done = enrolling(again, desk.state, monkeypatch)
     again.step(100)
@@ -146,7 +146,7 @@ def test_an_enrolment_that_came_too_late_is_none(desk: Desk, monkeypatch: pytest
     desk.state.put(enrolments={"1": {}, "7": {}})  # and one of a task that a fork had
     role = desk.participant(seen)
     done = enrolling(role, desk.state, monkeypatch)
-    enrolled.append(Enrolment(0, PARTICIPANT_ADDRESS, 7, 20, bytes(64), ""))
+    enrolled.append(Enrolment(0, PARTICIPANT_ADDRESS, 7, 20, bytes(64), "", 1, 0))
     role.step(100)
     assert done == []  # it is in task 1
     enrolled.clear()
@@ -250,7 +250,7 @@ def test_what_a_task_needed_is_dropped_when_it_is_done(desk: Desk) -> None:
     """Shares in the clear above all. What must never happen twice stays."""
     over = task(task_id=1, stage=Stage.ENDED, enrolled=1, round=3)
     seen: Any = Paper(over)
-    seen.enrolments = lambda _: [Enrolment(0, PARTICIPANT_ADDRESS, 7, 20, bytes(64), "")]
+    seen.enrolments = lambda _: [Enrolment(0, PARTICIPANT_ADDRESS, 7, 20, bytes(64), "", 1, 0)]
     seen.claimable = lambda *_: (0, 0)
     complained = [SimpleNamespace(complaint=b"c" * 32)]
     seen.committee.complaints = lambda _, **filters: complained if filters else []
@@ -309,7 +309,7 @@ def test_who_has_a_bond_in_a_task_that_never_opens_waits_for_its_end(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
     seen = Paper(task(enrolled=1), stake=Stake.BONDED)
-    mine = Enrolment(0, PARTICIPANT_ADDRESS, 7, 20, bytes(64), "")
+    mine = Enrolment(0, PARTICIPANT_ADDRESS, 7, 20, bytes(64), "", 1, 0)
     monkeypatch.setattr(seen, "enrolments", lambda _: [mine], raising=False)
     role = desk.participant(seen) if who == "participant" else desk.worker(seen)
     closed: list[int] = []

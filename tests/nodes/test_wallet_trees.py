@@ -176,7 +176,7 @@ def test_whatever_wallets_do_across_trees_no_token_is_lost(small: Bank, seed: in
 
 
 def grown(bank: Bank) -> GrantAuditor:
-    return GrantAuditor(bank.market, bank.keys.verifying)
+    return GrantAuditor(bank.market, bank.keys.verifying, bank.keys.verifying)
 
 
 def test_an_auditor_who_runs_the_chain_again_finds_the_roots_of_all_trees(small: Bank) -> None:
@@ -184,16 +184,18 @@ def test_an_auditor_who_runs_the_chain_again_finds_the_roots_of_all_trees(small:
     wallet.join()
     wallet.withdraw(100, small.owner.address)
     forest = small.market.vault.forest()
-    line = f"vault: {len(forest)} notes in 2 trees, each paid in, and every root is that of their tree"
+    line = f"vault: {len(forest)} notes in 2 trees, each paid in or spent to, and every root is that of their tree"
     assert grown(small).line == line
     market = small.market
     where = Addresses(*(c.address for c in (market.token, market.vault.contract, market.registry)),
                       market.escrow.address, market.sales.address)  # fmt: skip
     again = Marketplace.at(replay(small.chain.export()), where)
     again.vault.tree_capacity = CAPACITY
-    assert GrantAuditor(again, small.keys.verifying).line == line
+    assert GrantAuditor(again, small.keys.verifying, small.keys.verifying).line == line
     with pytest.raises(AuditError, match=f"note {CAPACITY}: the vault's tree does not add up"):
-        GrantAuditor(Marketplace.at(small.chain, where), small.keys.verifying)  # who thinks that trees are larger
+        GrantAuditor(
+            Marketplace.at(small.chain, where), *2 * [small.keys.verifying]
+        )  # who thinks that trees are larger
 
 
 def other_root(each: Deposited | Spent) -> Deposited | Spent:

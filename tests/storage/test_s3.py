@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import fsspec.config
 import pytest
@@ -97,6 +97,15 @@ def test_a_bucket_that_does_not_exist_is_not_made(s3_place: str) -> None:
     assert not hand().exists("no-such-bucket")
 
 
+def once_more(put: Callable[[], str]) -> str:
+    """On a loaded machine this server answers 500 to a call while it still works on one that was given up."""
+    try:
+        return put()
+    except StorageError:
+        time.sleep(5)
+        return put()
+
+
 @pytest.mark.parametrize(
     "fault",
     [faults.status(500), faults.status(429), faults.status(403), faults.garbage(), faults.hang, faults.hang_up],
@@ -112,7 +121,7 @@ def test_a_failing_server_is_an_error_and_leaves_the_blobs(
         failing(store)
     assert time.monotonic() - start < 60
     assert store.get(blob) == BLOB
-    assert store.put_stream(LARGE) in {path.rsplit("/", 1)[1] for path in hand().find(s3_place)}
+    assert once_more(lambda: store.put_stream(LARGE)) in {path.rsplit("/", 1)[1] for path in hand().find(s3_place)}
 
 
 def test_a_slow_server_is_waited_for(proxy: FaultProxy, s3_place: str) -> None:

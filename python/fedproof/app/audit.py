@@ -89,6 +89,7 @@ def _audit(living: Chain, manifest: Manifest, store: BlobStore, audit: Audit) ->
     audit.passed(check_powers(description.plan, srs))
     keys = {
         "eligibility": market.verifying_key(capacity.eligibility_key),
+        "spend": market.verifying_key(chain.call(market.vault.contract.functions.spendKey())),
         "listing": market.verifying_key(capacity.listing_key),
         description.plan.key_name: market.verifying_key(task.params.training_key),
         "aggregation": market.verifying_key(task.params.aggregation_key),
@@ -103,13 +104,10 @@ def _audit(living: Chain, manifest: Manifest, store: BlobStore, audit: Audit) ->
     auditor = TaskAuditor(market, federation, store, srs, description, task, keys)
     audit.passed(f"{auditor.check_terms()}; each update is asked for a {statement_text(description.plan)}")
     enrolments = federation.enrolments(task.task_id)
-    grants = GrantAuditor(market, keys["eligibility"])
+    grants = GrantAuditor(market, keys["eligibility"], keys["spend"])
     audit.passed(grants.line)
     for enrolment in enrolments:
-        block = chain.receipt(enrolment.tx_hash).block_number
-        audit.passed(
-            check_listing(market, store, keys["listing"], task, description.schema, enrolment.dataset_id, block)
-        )
+        audit.passed(check_listing(market, store, keys["listing"], task, description.schema, enrolment, audit.notes))
         for line in grants.check_dataset(enrolment.dataset_id):
             audit.passed(line)
     for enrolment in enrolments:
@@ -118,7 +116,7 @@ def _audit(living: Chain, manifest: Manifest, store: BlobStore, audit: Audit) ->
     for number in range(1, task.round + 1):
         for line in rounds.check(number):
             audit.passed(line)
-    for line in rounds.notes():
+    for line in (*grants.notes, *auditor.notes, *rounds.notes()):
         audit.note(line)
     for line in check_payments(market, federation, task, enrolments):
         audit.passed(line)

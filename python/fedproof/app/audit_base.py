@@ -56,6 +56,11 @@ def require(condition: bool, what: str) -> None:
         raise AuditError(what)
 
 
+def relayed(what: str) -> str:
+    """What is to be said of a call that cannot be read, and so not be checked again."""
+    return f"{what} came through another contract, so that its proof is checked by the chain alone"
+
+
 def number_words(values: Any) -> bytes:
     """Numbers from calldata as 32-byte words."""
     return b"".join(int(value).to_bytes(32, "big") for value in values)
@@ -68,20 +73,27 @@ def plain(value: Any) -> Any:
     return tuple(plain(each) for each in value) if isinstance(value, list | tuple) else value
 
 
-def direct_call(chain: Chain, contract: Contract, tx_hash: str, name: str, sender: str) -> dict[str, Any]:
-    """Arguments of a transaction that `sender` sent to the contract itself, to call the function `name`.
+def direct_call(chain: Chain, contract: Contract, tx_hash: str, name: str, sender: str | None) -> dict[str, Any] | None:
+    """Arguments of a transaction that `sender` sent to the contract itself, to call the function `name`; None where it
+    went to another contract first, as anybody may send one.
 
-    Calldata that went to another contract first says nothing: that one may have passed on something else.
+    Its calldata then says nothing: the other contract may have passed on something else. What the call proved, our
+    contract has checked, whose code the audit compares; nobody can check it again without the chain.
+
+    Args:
+        sender: None for anybody.
 
     Raises:
         AuditError: it is no such transaction.
     """
     found = chain.rpc.request("eth_getTransactionByHash", tx_hash)
     require(isinstance(found, dict), f"the chain has no transaction {tx_hash}")
-    ends = [to_checksum_address(found[end]) if found.get(end) else None for end in ("from", "to")]
+    begun, to = (to_checksum_address(found[end]) if found.get(end) else None for end in ("from", "to"))
+    if to != contract.address:
+        return None
     require(
-        ends == [sender, contract.address],
-        f"transaction {tx_hash} did not go from {sender} straight to {contract.address}; what it proves cannot be read",
+        sender is None or begun == sender,
+        f"transaction {tx_hash} did not go from {sender} to {contract.address}; what it proves cannot be read",
     )
     try:
         function, arguments = contract.decode_function_input(chain.transaction_input(tx_hash))

@@ -15,9 +15,12 @@ from fedproof.statements.aggregation import AggregationStatement
 from fedproof.statements.eligibility import EligibilityStatement
 from fedproof.statements.layout import DatasetLayout
 from fedproof.statements.listing import ListingStatement
+from fedproof.statements.spend import SpendStatement
 
 _X_BYTES = 64  # of a G2 point: two points with one x are equal or opposite
 _INFINITY = bytes(64)
+_PLAIN = ("eligibility", "spend")
+"""Statements without a committed segment."""
 
 
 def check_powers(plan: Plan, srs: _core.Srs) -> str:
@@ -40,6 +43,7 @@ def check_keys(
     layout = DatasetLayout(plan.rows, plan.columns)
     circuits = circuits or {
         "eligibility": compile_statement(EligibilityStatement()),
+        "spend": compile_statement(SpendStatement()),
         "listing": compile_statement(ListingStatement.of(plan)),
         plan.key_name: compile_statement(update_statement(plan)),
         "aggregation": compile_statement(AggregationStatement.of(plan)),
@@ -49,7 +53,7 @@ def check_keys(
             key.circuit_id == circuits[name].circuit_id, f"the {name} key is of another circuit than this package's"
         )
         require(key.tau == srs.g2_power(1), f"the {name} key links to other powers of tau than the published ones")
-        require((key.eta is None) == (name == "eligibility"), f"the {name} key has another committed segment")
+        require((key.eta is None) == (name in _PLAIN), f"the {name} key has another committed segment")
         require(key.num_public == circuits[name].r1cs.num_public, f"the {name} key takes other public inputs")
         require(key.alpha != _INFINITY, f"alpha of the {name} key is zero: proofs could be forged")
         require(_INFINITY not in key.ic, f"a public input of the {name} key is free")

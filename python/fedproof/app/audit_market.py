@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from eth_utils.address import to_checksum_address
+from typing import Any
 
-from fedproof.app.audit_base import direct_call, number_words, require
+from fedproof.app.audit_base import direct_call, number_words, relayed, require
 from fedproof.errors import AuditError, FedproofError
-from fedproof.ledger.federation import TaskInfo
+from fedproof.ledger.federation import Enrolment, TaskInfo
 from fedproof.ledger.market_types import AccessGranted, DatasetMinted
 from fedproof.ledger.marketplace import Marketplace
 from fedproof.ledger.vault import Deposited, Spent
@@ -25,46 +25,61 @@ from fedproof.storage import BlobStore
 
 
 def check_listing(
-    market: Marketplace, store: BlobStore, key: VerifyingKey, task: TaskInfo, schema: str, dataset_id: int, block: int
+    market: Marketplace,
+    store: BlobStore,
+    key: VerifyingKey,
+    task: TaskInfo,
+    schema: str,
+    enrolment: Enrolment,
+    notes: list[str],
 ) -> str:
-    """The listing proof of a dataset, verified again outside the chain; its class, schema and sealed records.
+    """The listing proof of an enrolled dataset, verified again outside the chain; its class, schema and sealed records.
 
     Args:
-        block: of the enrolment; the version that stood then is the one that counts.
+        notes: gets a line where the proof cannot be read.
     """
-    where = f"dataset {dataset_id}"
-    listing = listing_at(market, dataset_id, block)
+    where = f"dataset {enrolment.dataset_id}"
+    listing = listing_at(market, enrolment.dataset_id, enrolment)
     require(listing.terms.class_id == task.params.class_id, f"{where}: it is of another capacity class than the task")
     require(listing.terms.schema.hex() == schema, f"{where}: it was listed under another schema than the task's")
     name = "mintDataset" if listing.version == 1 else "updateDataset"
-    given = direct_call(market.chain, market.registry, listing.tx_hash, name, listing.provider)["listing"]
+    call = direct_call(market.chain, market.registry, listing.tx_hash, name, listing.provider)
+    try:
+        if call is not None:
+            _check_listing_proof(market, key, listing, call["listing"])
+        store.get(listing.terms.sealed_files[TIER_TRAINING].hex())
+    except FedproofError as error:
+        raise AuditError(f"{where}: listing: {error}") from None
+    kept = market.dataset(enrolment.dataset_id)
+    require(
+        kept.version != listing.version or (kept.rows, kept.commitment) == (listing.rows, listing.commitment),
+        f"{where}: the registry keeps other rows or another commitment than were listed",
+    )
+    if call is None:
+        notes.append(relayed(f"{where}: its listing of {listing.rows} rows"))
+        return f"{where}: the index of its sealed records is stored"
+    return f"{where}: the listing proof holds for {listing.rows} rows; the index of its sealed records is stored"
+
+
+def _check_listing_proof(market: Marketplace, key: VerifyingKey, listing: DatasetMinted, given: Any) -> None:
     proof = LinkedProof(
         number_words(given["proof"]), number_words(given["d"]), number_words(given["q"]), int(given["y"])
     )
     challenges = market.listing_challenges(
         listing.provider, listing.terms, listing.commitment, listing.rows, key.circuit_id, proof.d
     )
-    try:
-        check_linked(key, [listing.rows], challenges, proof, [listing.commitment])
-        store.get(listing.terms.sealed_files[TIER_TRAINING].hex())
-    except FedproofError as error:
-        raise AuditError(f"{where}: listing: {error}") from None
-    kept = market.dataset(dataset_id)
-    require(
-        kept.version != listing.version or (kept.rows, kept.commitment) == (listing.rows, listing.commitment),
-        f"{where}: the registry keeps other rows or another commitment than were listed",
-    )
-    return f"{where}: the listing proof holds for {listing.rows} rows; the index of its sealed records is stored"
+    check_linked(key, [listing.rows], challenges, proof, [listing.commitment])
 
 
-def listing_at(market: Marketplace, dataset_id: int, block: int) -> DatasetMinted:
-    """The version of a dataset that stood at a block."""
+def listing_at(market: Marketplace, dataset_id: int, event: Enrolment | AccessGranted) -> DatasetMinted:
+    """The version of a dataset that stood when something happened, which may be in the block of a later version."""
     found = market.listings(datasetId=dataset_id)
     require(
         [each.version for each in found] == list(range(1, market.dataset(dataset_id).version + 1)),
         f"dataset {dataset_id}: its versions do not follow one another",
     )
-    then = [each for each in found if each.block_number <= block]
+    at = (event.block_number, event.log_index)
+    then = [each for each in found if (each.block_number, each.log_index) < at]
     require(bool(then), f"dataset {dataset_id}: it was not listed yet")
     return then[-1]
 
@@ -72,22 +87,24 @@ def listing_at(market: Marketplace, dataset_id: int, block: int) -> DatasetMinte
 class GrantAuditor:
     """Checks the vault's trees once, then the grants of each dataset."""
 
-    def __init__(self, market: Marketplace, key: VerifyingKey) -> None:
+    def __init__(self, market: Marketplace, key: VerifyingKey, spend_key: VerifyingKey) -> None:
         self.market = market
         self.key = key
         self.epoch_length = int(market.chain.call(market.vault.contract.functions.epochLength()))
         self.nullifiers: set[int] = set()
         self.roots: list[tuple[int, int]] = []
         self.checked: dict[int, list[AccessGranted]] = {}
+        self.notes: list[str] = []
+        """What nobody can check again."""
+        unread = 0
         forest = Forest(capacity=market.vault.tree_capacity)
         paid = market.chain.events(market.token, "Transfer", argument_filters={"to": market.vault.address})
         transfers = [(event.tx_hash, event.args["from"], int(event.args["value"])) for event in paid]
-        spend_key = market.verifying_key(market.chain.call(market.vault.contract.functions.spendKey()))
         spent: set[int] = set()
         for deposit in market.vault.growth():
             where = f"note {deposit.leaf_index}"
             if isinstance(deposit, Spent):
-                self._check_spend(deposit, spend_key, spent)
+                unread += not self._check_spend(deposit, spend_key, spent)
                 self._grow(forest, deposit)
                 continue
             note = Note(deposit.owner, deposit.amount, deposit.unlock_epoch, deposit.leaf_index)
@@ -97,7 +114,9 @@ class GrantAuditor:
             require(payment in transfers, f"{where}: its tokens never came in")
             transfers.remove(payment)
         trees = f" in {len(forest.trees)} trees" if len(forest.trees) > 1 else ""
-        self.line = f"vault: {len(forest)} notes{trees}, each paid in, and every root is that of their tree"
+        self.line = f"vault: {len(forest)} notes{trees}, each paid in or spent to, and every root is that of their tree"
+        if unread:
+            self.notes.append(relayed(f"{unread} of the vault's spends"))
 
     def _grow(self, forest: Forest, event: Deposited | Spent) -> None:
         """The new leaves stand where the vault says, and give their tree, which may be a new one, the root it says."""
@@ -107,14 +126,16 @@ class GrantAuditor:
         )
         self.roots.append((event.block_number, forest.root))
 
-    def _check_spend(self, spend: Spent, key: VerifyingKey, spent: set[int]) -> None:
-        """The proof of a spend, with signal and epoch computed anew; its nullifiers are fresh."""
+    def _check_spend(self, spend: Spent, key: VerifyingKey, spent: set[int]) -> bool:
+        """Nullifiers of a spend are fresh; its proof holds, with signal and epoch computed anew. False where the proof
+        cannot be read."""
         market, where = self.market, f"spend at note {spend.leaf_index}"
-        sender = market.chain.rpc.request("eth_getTransactionByHash", spend.tx_hash)["from"]
-        call = direct_call(market.chain, market.vault.contract, spend.tx_hash, "spend", to_checksum_address(sender))
         require(not spent & set(spend.nullifiers), f"{where}: a note was spent twice")
         require(len(set(spend.nullifiers)) == len(spend.nullifiers), f"{where}: a note was spent twice")
         spent.update(spend.nullifiers)
+        call = direct_call(market.chain, market.vault.contract, spend.tx_hash, "spend", None)
+        if call is None:
+            return False
         root = int(call["root_"])
         known = any(made == root for block, made in self.roots if block <= spend.block_number)
         require(known, f"{where}: the root was never the vault's")
@@ -125,6 +146,7 @@ class GrantAuditor:
             check_plain(key, public, number_words(call["proof"]))
         except FedproofError as error:
             raise AuditError(f"{where}: {error}") from None
+        return True
 
     def check_dataset(self, dataset_id: int) -> list[str]:
         """All grants of a dataset."""
@@ -135,9 +157,23 @@ class GrantAuditor:
 
     def check(self, grant: AccessGranted) -> str:
         """The eligibility proof of a grant, with scope, signal, threshold and epoch computed anew."""
-        market = self.market
         where = f"grant of dataset {grant.dataset_id} to {grant.grantee}"
-        call = direct_call(market.chain, market.registry, grant.tx_hash, "accessDataset", grant.grantee)
+        require(grant.nullifier not in self.nullifiers, f"{where}: its nullifier was spent before")
+        self.nullifiers.add(grant.nullifier)
+        terms = listing_at(self.market, grant.dataset_id, grant).terms
+        threshold = terms.thresholds[grant.tier]
+        require(grant.price == terms.prices[grant.tier], f"{where}: it was paid otherwise than the price")
+        require(threshold > 0, f"{where}: Tier {grant.tier} was not offered")
+        registry = self.market.registry
+        call = direct_call(self.market.chain, registry, grant.tx_hash, "accessDataset", grant.grantee)
+        if call is None:
+            self.notes.append(relayed(where))
+            return f"dataset {grant.dataset_id}: Tier {grant.tier} was granted, with a nullifier of its own"
+        self._check_eligibility(grant, threshold, where, call)
+        return f"dataset {grant.dataset_id}: Tier {grant.tier} was granted by a fresh proof of balance"
+
+    def _check_eligibility(self, grant: AccessGranted, threshold: int, where: str, call: dict[str, Any]) -> None:
+        market = self.market
         now = market.chain.timestamp(grant.block_number)
         epoch = now // self.epoch_length
         scope = eligibility_scope(
@@ -158,20 +194,13 @@ class GrantAuditor:
         known = any(made == root for block, made in self.roots if block <= grant.block_number)
         require(known, f"{where}: the root was never the vault's")
         require(nullifier == grant.nullifier, f"{where}: the registry burned another nullifier than the proof's")
-        require(nullifier not in self.nullifiers, f"{where}: its nullifier was spent before")
-        self.nullifiers.add(nullifier)
         require(
             grant.extension or grant.expiry == now + duration, f"{where}: it ends at another time than was proven for"
         )
-        terms = listing_at(market, grant.dataset_id, grant.block_number).terms
-        threshold = terms.thresholds[grant.tier]
-        require(grant.price == terms.prices[grant.tier], f"{where}: it was paid otherwise than the price")
-        require(threshold > 0, f"{where}: Tier {grant.tier} was not offered")
         try:
             check_plain(self.key, [root, scope, nullifier, threshold, signal, epoch], number_words(call["proof"]))
         except FedproofError as error:
             raise AuditError(f"{where}: eligibility proof: {error}") from None
-        return f"dataset {grant.dataset_id}: Tier {grant.tier} was granted by a fresh proof of balance"
 
     def held(self, dataset_id: int, grantee: str, block: int) -> bool:
         """Whether a grantee held a checked grant for training at a block."""

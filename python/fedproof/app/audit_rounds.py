@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fedproof.app.audit_base import direct_call, number_words, plain, require
+from fedproof.app.audit_base import direct_call, number_words, plain, relayed, require
 from fedproof.app.audit_committee import check_removal
 from fedproof.app.audit_task import TaskAuditor
 from fedproof.app.taskmodel import model_names
@@ -43,6 +43,8 @@ class RoundAuditor:
         )
         self.openings: Counter[str] = Counter()
         self.removed = 0
+        self.unread: list[str] = []
+        """What nobody can check again."""
         self.odd_shares: list[str] = []
         """Shares that no worker could open. Who complained was answered, or the others made the sum without it: such a
         share is its participant's fault, and none of the round's."""
@@ -98,7 +100,7 @@ class RoundAuditor:
             f"{each}, which nobody can open; the round did without it, or its worker was answered"
             for each in self.odd_shares
         ]
-        return said + [
+        return [*self.unread, *said] + [
             f"{participant} opened its dataset {count} times where its masks hide {limit}"
             for participant, count in self.openings.items()
             if count > limit
@@ -165,8 +167,10 @@ class RoundAuditor:
         number = settled.round
         if settled.leader is None or settled.new_model is None or settled.content_id is None:
             return f"round {number}: nobody settled it in time; its participants are paid and the model stays"
-        self._check_average(task, settled, updates, settled.leader)
+        shown = self._check_average(task, settled, updates, settled.leader)
         self.models.append((settled.new_model, self._model(task, settled, settled.new_model)))
+        if not shown:
+            return f"round {number}: the published model is the one that the chain settled on"
         return f"round {number}: the new model is the average of exactly these updates over {settled.total_rows} rows"
 
     def _model(self, task: TaskInfo, settled: SettledRound, commitment: bytes) -> GlobalModel:
@@ -180,7 +184,8 @@ class RoundAuditor:
                 problem = problem or error
         raise problem or AuditError(f"{what} has no name")
 
-    def _check_average(self, task: TaskInfo, settled: SettledRound, updates: list[Update], leader: str) -> None:
+    def _check_average(self, task: TaskInfo, settled: SettledRound, updates: list[Update], leader: str) -> bool:
+        """The aggregation proof; False where it cannot be read."""
         number = settled.round
         where = f"round {number}"
         require(
@@ -189,6 +194,9 @@ class RoundAuditor:
         call = direct_call(
             self.auditor.market.chain, self.federation.contract, settled.tx_hash, "finalizeRound", leader
         )
+        if call is None:
+            self.unread.append(relayed(f"{where}: its settlement"))
+            return False
         sealed = [plain(update.sealed(self.enrolments[update.participant].index)) for update in updates]
         require(
             list(plain(call["updates"])) == sealed[part_size(len(sealed)) :],  # of a large round the chain has a part
@@ -203,6 +211,7 @@ class RoundAuditor:
             check_aggregate(self.federation, self.auditor.keys["aggregation"], task, number, updates, aggregate, leader)
         except FedproofError as error:
             raise AuditError(f"{where}: aggregation proof: {error}") from None
+        return True
 
 
 def _aggregate(values: object) -> Aggregate:

@@ -110,9 +110,8 @@ def _blobs(network: Connection, task: TaskInfo) -> Iterator[tuple[str, str]]:
     yield f"{where}: its start model", description.start
     yield f"{where}: its powers of tau", description.srs
     for enrolment in network.federation.enrolments(task.task_id):
-        block = network.chain.receipt(enrolment.tx_hash).block_number
         try:
-            listing = listing_at(network.market, enrolment.dataset_id, block)
+            listing = listing_at(network.market, enrolment.dataset_id, enrolment)
         except AuditError as error:
             raise LedgerError(str(error)) from None
         sealed = listing.terms.sealed_files[TIER_TRAINING].hex()

@@ -229,13 +229,23 @@ class Enrolment:
     rows: int
     masked_dataset: bytes
     tx_hash: str
+    block_number: int
+    log_index: int
 
     @classmethod
     def of(cls, event: Event) -> Enrolment:
         """The event, typed."""
         a = event.args
-        masked = point_bytes(a["maskedDataset"])
-        return cls(a["index"], a["participant"], a["datasetId"], a["rows"], masked, event.tx_hash)
+        return cls(
+            index=a["index"],
+            participant=a["participant"],
+            dataset_id=a["datasetId"],
+            rows=a["rows"],
+            masked_dataset=point_bytes(a["maskedDataset"]),
+            tx_hash=event.tx_hash,
+            block_number=event.block_number,
+            log_index=event.log_index,
+        )
 
 
 @dataclass(frozen=True)
