@@ -60,6 +60,13 @@ def test_the_public_half_alone_is_enough_and_nothing_is_written(
     assert not (tmp_path / "none").exists()
 
 
+def test_a_folder_of_two_runs_is_refused(run: FinishedRun, tmp_path: Path) -> None:
+    """One stands over the other, and who sent both may mean the one that was not checked."""
+    folder = run.copy(tmp_path / "sent")
+    shutil.copy(folder / "public" / "manifest.json", folder / "manifest.json")
+    refused(folder, InputError, "name one of both")
+
+
 def test_each_blob_counts(run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is asked for, and one that is not there is fatal wherever it is asked for by name."""
     blobs = run.copy(tmp_path) / "public" / "blobs"

@@ -31,7 +31,7 @@ INSIDE = {
     "data": {"name", "rows", "features"},
     "float_fedavg": {"accuracy", "log_loss"},
     "substrate_weight_per_update": {"frontier", "moonbeam"},
-    "audit": {"ok", "statement", "checks", "notes"},
+    "audit": {"ok", "chain_id", "federation", "task", "statement", "checks", "notes"},
     "statement": {"name", "text", "proves"},
     "model": {"name", "parameters", "plan", "digest", "advice"},
 }

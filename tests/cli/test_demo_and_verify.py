@@ -114,7 +114,9 @@ def test_verify_says_what_it_checked(run: FinishedRun) -> None:
     audit = run.report["audit"]
     assert lines[:-1] == [f"ok    {line}" for line in audit["checks"]] + [f"note  {line}" for line in audit["notes"]]
     assert lines[-1] == (
-        f"The run checks out: {len(audit['checks'])} checks, no secret used. Each update came with a proof of training."
+        f"The run checks out: {len(audit['checks'])} checks, no secret used. Each update came with a proof of "
+        f"training. Task 1 of the federation {run.manifest.contracts['Federation'][0]} "
+        f"on chain {run.manifest.chain_id}."
     )
     assert all("\n" not in line for line in audit["checks"])
 

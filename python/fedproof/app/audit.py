@@ -51,7 +51,10 @@ def audit_run(folder: Path, teller: Teller, rpc: str | None = None) -> Audit:
         LedgerError: the node cannot be reached, or is of another chain.
         AuditError: something does not check out; the message says what.
     """
-    public = folder if (folder / "manifest.json").is_file() else folder / "public"
+    alone, public = (folder / "manifest.json").is_file(), folder / "public"
+    if alone and public.exists():  # an honest run may stand over another one, which whoever sent both means
+        raise InputError(f"{folder} has a manifest.json and a folder public: name one of both, there are two runs")
+    public = folder if alone else public
     manifest = read_manifest(public / "manifest.json")
     export = read_document(public / "chain.json", CHAIN_BYTES)
     blobs = public / "blobs"
@@ -77,6 +80,7 @@ def _audit(living: Chain, manifest: Manifest, store: BlobStore, audit: Audit) ->
     chain = View.of(living)
     chain.move_to(living.block_number())
     market, federation = open_contracts(chain, manifest.contracts, audit)
+    audit.about = {"chain_id": manifest.chain_id, "federation": federation.address, "task": manifest.task}
     task = federation.task_info(manifest.task)
     require(task.stage == Stage.ENDED, f"task {manifest.task} has not ended yet")
     description = TaskDescription.decode(store.get(task.params.description.hex()))

@@ -20,12 +20,15 @@ class Audit:
 
     Attributes:
         plan: of the task, once its keys are shown to be of it. It names the statement.
+        about: `chain_id`, address of the `federation` and number of the `task`: whether these are the ones that a
+            reader means, only the reader can tell.
     """
 
     teller: Teller
     checks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     plan: Plan | None = None
+    about: dict[str, Any] = field(default_factory=dict)
 
     def passed(self, line: str) -> None:
         """Note a check that held."""
@@ -43,7 +46,8 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """The report's `audit`."""
-        return {"ok": True, "statement": self.statement, "checks": self.checks, "notes": self.notes}
+        found = {"ok": True, **self.about, "statement": self.statement}
+        return found | {"checks": self.checks, "notes": self.notes}
 
 
 def require(condition: bool, what: str) -> None:

@@ -141,7 +141,8 @@ def verify(run_folder: Path, rpc: str | None, as_json: bool, quiet: bool) -> Non
         lines = [] if quiet else [f"ok    {check}" for check in audit.checks]
         lines += [] if quiet else [f"note  {note}" for note in audit.notes]
         verdict = f"The run checks out: {len(audit.checks)} checks, no secret used. Each update came with a"
-        click.echo("\n".join([*map(clean, lines), f"{verdict} {audit.statement}."]))
+        where = "Task {task} of the federation {federation} on chain {chain_id}.".format(**audit.about)
+        click.echo("\n".join([*map(clean, lines), f"{verdict} {audit.statement}. {where}"]))
 
 
 cli.add_command(market)
