@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from eth_utils.address import to_checksum_address
+from web3.types import Nonce
+from web3.utils.address import get_create_address
 
 from fedproof.app import audit
 from fedproof.app.audit import audit_run
-from fedproof.app.audit_run import check_code, check_committee
+from fedproof.app.audit_run import _made_before, check_code, check_committee
 from fedproof.app.telling import Silent
 from fedproof.errors import AuditError
 from fedproof.ledger import Account, Chain, load_artifact
@@ -205,3 +209,20 @@ def test_refuses_a_registry_over_another_vault(
 
 def test_tells_the_length_of_an_epoch(run: FinishedRun) -> None:
     assert "an epoch has 604,800 s" in "\n".join(run.audit().checks)
+
+
+def test_a_library_is_one_that_the_deployer_made_not_long_before() -> None:
+    sender = "0x" + 40 * "a"
+    told: list[Any] = [{"from": sender, "nonce": hex(2000)}]
+    chain: Any = SimpleNamespace(rpc=SimpleNamespace(request=lambda *_: told[-1]))
+
+    def made(nonce: int, by: str = sender) -> bool:
+        return _made_before(chain, "0x1", to_checksum_address(get_create_address(by, Nonce(nonce))))
+
+    assert [made(nonce) for nonce in (1000, 1999)] == [True, True]
+    assert [made(nonce) for nonce in (999, 2000, 2001)] == [False, False, False]
+    assert not made(1999, "0x" + 40 * "b")
+    for unknown in (None, {"nonce": hex(2000)}):
+        told.append(unknown)
+        with pytest.raises(AuditError, match="or does not say who sent it"):
+            made(1999)

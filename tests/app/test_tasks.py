@@ -26,10 +26,10 @@ from fedproof.app.tasks import close_task, start_task
 from fedproof.app.taskstatus import all_tasks, task_status
 from fedproof.app.taskwatch import Watch
 from fedproof.app.telling import Silent
-from fedproof.errors import FedproofError, InputError, LedgerError, ProofError, StorageError
+from fedproof.errors import AuditError, FedproofError, InputError, LedgerError, ProofError, StorageError
 from fedproof.interop import ServedModel, write_onnx
 from fedproof.ledger import Account, Chain
-from fedproof.ledger.committee import Kind
+from fedproof.ledger.committee import Committee, Kind
 from fedproof.nodes.state import StateFile
 from fedproof.storage import BlobStore
 from fedproof.storage.content import content_id
@@ -417,7 +417,9 @@ def test_a_model_is_found_under_what_workers_announced_and_audited_so(
         round_model(network, info, 2)
 
 
-def test_an_update_that_the_committee_removed_is_audited(place: Town, state: StateFile, tmp_path: Path) -> None:
+def test_an_update_that_the_committee_removed_is_audited(
+    place: Town, state: StateFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = opened(place, state, "removed", enrol=3, freeze_blocks=40)
     federation = place.world.federation
     place.train(task, 3)
@@ -436,6 +438,23 @@ def test_an_update_that_the_committee_removed_is_audited(place: Town, state: Sta
     assert made.blobs > 10
     found = audit_run(tmp_path / "export", Silent())
     assert any("1 updates removed, each on the word of 2 workers" in line for line in found.checks)
+    manifest = read_manifest(tmp_path / "export/public/manifest.json")
+    store = BlobStore.open(str(tmp_path / "export/public/blobs"))
+    lies: list[tuple[str, Callable[[list[Any]], list[Any]], str]] = [
+        ("complaints", lambda told: told[:1], "on the word of fewer than 2 workers"),
+        ("complaints", lambda told: [told[0], replace(told[1], worker="0x" + 40 * "1")], "fewer than 2 workers"),
+        ("complaints", lambda told: [told[0], replace(told[1], worker=told[0].worker)], "fewer than 2 workers"),
+        ("complaints", lambda told: [told[0], replace(told[1], digest=bytes(32))], "fewer than 2 workers"),
+        ("complaints", lambda told: [told[0], replace(told[1], block_number=10**6)], "fewer than 2 workers"),
+        ("removals", lambda told: [replace(each, digest=bytes(32)) for each in told], "that it removed another"),
+        ("removals", lambda _: [], "that it removed another"),
+    ]
+    for name, change, match in lies:
+        real = getattr(Committee, name)
+        with monkeypatch.context() as patch:
+            patch.setattr(Committee, name, lambda *a, told=real, change=change, **k: change(told(*a, **k)))
+            with pytest.raises(AuditError, match=match):
+                audit._audit(place.world.chain, manifest, store, audit.Audit(Silent()))
     status = task_status(place.network(), task)
     assert (status.quarrels.complaints, status.quarrels.removed) == (2, 1)
 
