@@ -168,6 +168,7 @@ def test_a_keyring_of_a_source_makes_nothing(tmp_path: Path) -> None:
         (b'{"name": ' + b"[" * 300_000, "not JSON"),
         (b'{"name": NaN}', "not JSON"),
         (b'{"name": -Infinity}', "not JSON"),
+        (b'{"name": [1e308, -5e320]}', "not JSON"),
         (b"[1]", "not a JSON object"),
         (b'{"name": "' + b"a" * MAX_CARD_BYTES + b'"}', "is larger than"),
     ],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedproof.app.amounts import show_tokens
+from fedproof.app.strict import finite
 from fedproof.errors import FedproofError, InputError
 from fedproof.ledger.market_types import TIERS, DatasetMinted
 from fedproof.ledger.marketplace import Marketplace
@@ -161,7 +162,8 @@ def _card(store: BlobStore, blob: bytes) -> tuple[dict[str, Any], str | None]:
     if blob == _NONE:
         return {}, None
     try:
-        document = json.loads(store.get(blob.hex(), limit=MAX_CARD_BYTES), parse_constant=_no_constant)
+        given = store.get(blob.hex(), limit=MAX_CARD_BYTES)
+        document = json.loads(given, parse_constant=_no_constant, parse_float=finite)
     except FedproofError as error:
         return {}, str(error)
     except (ValueError, RecursionError):

@@ -6,6 +6,7 @@ A refusal never repeats a value: it may be a secret that was put into the wrong 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ def read_json(data: bytes, where: str, limit: int) -> dict[str, Any]:
     if len(data) > limit:
         raise InputError(f"{where}: more than {limit} bytes")
     try:
-        found = json.loads(data, object_pairs_hook=_once, parse_constant=_never)
+        found = json.loads(data, object_pairs_hook=_once, parse_constant=_never, parse_float=finite)
     except (ValueError, RecursionError):
         raise InputError(f"{where}: not JSON, or a name stands twice in it") from None
     if not isinstance(found, dict):
@@ -39,6 +40,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name stands twice")
     return found
+
+
+def finite(text: str) -> float:
+    """A number of a document; ValueError for one beyond all floats, such as 1e999: written again, it is no JSON."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is beyond all numbers")
+    return value
 
 
 def _never(_: str) -> Any:
