@@ -104,13 +104,20 @@ class _Paths:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def of(self, text: str) -> Path:
-        """A path as it is meant."""
-        return self._folder / Path(text).expanduser()
+    def of(self, text: str, table: Field, name: str) -> Path:
+        """A path as it is meant, of a field.
+
+        Raises:
+            InputError: it begins with the name of a user who has no home here.
+        """
+        try:
+            return self._folder / Path(text).expanduser()
+        except RuntimeError:
+            raise table.refuse(name, "a path; there is no home of whom its ~ names") from None
 
     def read(self, table: Field, name: str) -> Path:
         """A field that is a path."""
-        return self.of(table.text(name, _PATH, wanted="a path"))
+        return self.of(table.text(name, _PATH, wanted="a path"), table, name)
 
 
 def _chain(table: Field) -> ChainConfig:
@@ -140,7 +147,7 @@ def _store(table: Field, here: _Paths) -> str | None:
     url = table.text("url", _PATH, wanted="a folder or URL") if table.has("url") else None
     table.done()
     if url is None or "://" not in url:
-        return None if url is None else str(here.of(url))
+        return None if url is None else str(here.of(url, table, "url"))
     _check_url(table, "url", url, ())
     return url
 
@@ -208,7 +215,7 @@ def _workers(table: Field, here: _Paths) -> frozenset[tuple[str, bytes]] | None:
     if not table.has("workers"):
         return None
     names = table.items("workers", str, "files, each the output of: fedproof keys show KEYS --json")
-    found = read_workers([here.of(name) for name in names])
+    found = read_workers([here.of(name, table, "workers") for name in names])
     if not found:
         raise table.refuse("workers", "a list of one or more files")
     return frozenset((each.address, each.hpke_public) for each in found)
@@ -221,7 +228,7 @@ def _participant(table: Field, here: _Paths) -> ParticipantConfig:
         max_rounds=table.integer("max_rounds", 1, 1 << 16, 100),
         min_committee=table.integer("min_committee", 3, 64, 3),
         min_updates=table.integer("min_updates", 2, 1 << 16, 3),
-        access=here.of(table.text("access", _PATH, "access", "a path")),
+        access=here.of(table.text("access", _PATH, "access", "a path"), table, "access"),
         max_bond=_bond(table),
         workers=_workers(table, here),
         sponsors=_addresses(table, "sponsors"),
@@ -241,7 +248,7 @@ def _provider(table: Field, here: _Paths) -> ProviderConfig:
             f"{table.at('datasets')} names no dataset: list the state folders of those whose grants this node answers"
         )
     table.done()
-    return ProviderConfig(tuple(map(here.of, names)))
+    return ProviderConfig(tuple(here.of(name, table, "datasets") for name in names))
 
 
 def _worker(table: Field, _: _Paths) -> WorkerConfig:

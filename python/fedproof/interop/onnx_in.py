@@ -186,7 +186,8 @@ class _Walk:
         if len(values):
             if len(typed) or len(values) != int(np.prod(shape)) * int(kind[-1]):
                 raise InputError(f"{_name(node)}: {len(values)} bytes of weights do not make the shape {shape}")
-            return values.view(kind).reshape(shape).astype(np.float64)
+            with np.errstate(invalid="ignore"):  # a NaN that signals; what is no number is refused later
+                return values.view(kind).reshape(shape).astype(np.float64)
         if len(typed) != int(np.prod(shape)):
             raise InputError(f"{_name(node)}: {len(typed)} weights do not make the shape {shape}")
         return np.array(typed, dtype=np.float64).reshape(shape)
