@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from fedproof import _core
 from fedproof.app.audit_base import require
 from fedproof.learning.plans import Plan
 from fedproof.nodes.params import powers_size
 from fedproof.nodes.updating import update_statement
-from fedproof.proving.circuit import Circuit, compile_statement
+from fedproof.proving.circuit import Circuit, Statement, compile_statement
 from fedproof.proving.keys import VerifyingKey
 from fedproof.statements.aggregation import AggregationStatement
 from fedproof.statements.eligibility import EligibilityStatement
@@ -41,13 +42,14 @@ def check_keys(
         circuits: by name, where the caller has compiled them already.
     """
     layout = DatasetLayout(plan.rows, plan.columns)
-    circuits = circuits or {
-        "eligibility": compile_statement(EligibilityStatement()),
-        "spend": compile_statement(SpendStatement()),
-        "listing": compile_statement(ListingStatement.of(plan)),
-        plan.key_name: compile_statement(update_statement(plan)),
-        "aggregation": compile_statement(AggregationStatement.of(plan)),
+    statements: dict[str, Statement[Any]] = {
+        "eligibility": EligibilityStatement(),
+        "spend": SpendStatement(),
+        "listing": ListingStatement.of(plan),
+        plan.key_name: update_statement(plan),
+        "aggregation": AggregationStatement.of(plan),
     }
+    circuits = circuits or {name: compile_statement(statements[name]) for name in keys}
     for name, key in keys.items():
         require(
             key.circuit_id == circuits[name].circuit_id, f"the {name} key is of another circuit than this package's"

@@ -42,15 +42,15 @@ class Terminal:
         self._status = self._console.status("starting")
         self._started = time.monotonic()
         self._waiting: Timer | None = None
-        self._spins = self._console.is_terminal
-        if self._spins and not quiet:
+        self._tells = not quiet and not self._console.is_terminal
+        if self._console.is_terminal and not quiet:
             self._status.start()
 
     def doing(self, text: str) -> None:
         """Show what is under way."""
         self._status.update(escape(printable(text)))
         self._forget()
-        if not self._spins:
+        if self._tells:
             self._waiting = Timer(PATIENCE, self._print, [f"{text} ..."])
             self._waiting.daemon = True
             self._waiting.start()

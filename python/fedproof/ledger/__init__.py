@@ -33,5 +33,5 @@ __all__ = [
 ]
 
 # py_ecc, below eth-account, lifts the limit to 100,000 frames, and then a deeply nested JSON text overflows the C stack
-# and kills the process. This is what py-evm needs, and more than anything else does.
+# and kills the process. This is what py-evm needs for 1,024 nested calls, and asks for itself.
 sys.setrecursionlimit(min(sys.getrecursionlimit(), 12_288))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
-from eth import EVM_RECURSION_LIMIT
 from eth.abc import BlockHeaderAPI, ComputationAPI, SignedTransactionAPI
 from eth.constants import CREATE_CONTRACT_ADDRESS
 from eth.exceptions import VMError
@@ -16,10 +14,6 @@ from eth_utils.exceptions import ValidationError
 
 import fedproof._core as _core
 from fedproof.ledger.transactions import init_code_gas
-
-# py-evm needs this many Python frames for 1,024 nested calls. A library under it asks for eight times as many, and then
-# a deeply nested JSON text overflows the C stack and kills the process.
-sys.setrecursionlimit(min(sys.getrecursionlimit(), EVM_RECURSION_LIMIT))
 
 TX_GAS_CAP = 16_777_216  # EIP-7825
 CODE_SIZE_LIMIT = 24_576  # EIP-170
