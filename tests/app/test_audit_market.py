@@ -15,6 +15,8 @@ from fedproof.errors import AuditError, StorageError
 from fedproof.ledger import Chain
 from fedproof.ledger.market_types import UNIT
 from fedproof.ledger.marketplace import Marketplace
+from fedproof.ledger.vault import Deposited, Spent, Vault
+from fedproof.statements.notes import Forest, Note
 from fedproof.storage import BlobStore
 from tests.app.runs import FinishedRun
 from tests.app.tampering import OTHER, Events, Lie, Tamper, add, refused, twice
@@ -81,6 +83,19 @@ def longer_grant(tamper: Tamper) -> None:
     tamper.event("AccessGranted", expiry=add(1))
 
 
+def another_equal_note(tamper: Tamper) -> None:
+    """The transaction of a deposit made one more note of the same owner and amount, and the tree has both."""
+
+    def grown(found: list[Deposited | Spent]) -> list[Deposited | Spent]:
+        first = next(each for each in found if isinstance(each, Deposited))
+        forest = Forest(each.leaves for each in found)
+        note = Note(first.owner, first.amount, first.unlock_epoch, len(forest))
+        forest.grow([note.leaf()])
+        return [*found, replace(first, leaf_index=note.nonce, leaf=note.leaf(), root=forest.root)]
+
+    tamper.answer(Vault, "growth", grown)
+
+
 LIES: dict[str, tuple[Lie, str]] = {
     "a dataset listed twice": (
         lambda t: t.answer(Marketplace, "listings", lambda found: found * 2),
@@ -101,6 +116,7 @@ LIES: dict[str, tuple[Lie, str]] = {
     "a leaf of another amount": (lambda t: t.event("Deposited", amount=add(1)), "not the hash of what was deposited"),
     "another root": (lambda t: t.event("Deposited", root=add(1)), "tree does not add up"),
     "a note that nobody paid": (lambda t: t.event("Transfer", value=add(1)), "tokens never came in"),
+    "one payment for two equal notes": (another_equal_note, "tokens never came in"),
     "a root that never was": (lambda t: t.call("accessDataset", lambda c: c.update(root=1)), "was never the vault's"),
     "a root of later": (lambda t: t.events("Deposited", later), "was never the vault's"),
     "another nullifier": (lambda t: t.event("AccessGranted", nullifier=add(1)), "burned another nullifier"),
@@ -128,6 +144,13 @@ LIES: dict[str, tuple[Lie, str]] = {
 @pytest.mark.parametrize("what", LIES)
 def test_refuses_a_marketplace_with(run: FinishedRun, tamper: Tamper, what: str) -> None:
     refused(run, tamper, *LIES[what])
+
+
+def test_two_equal_notes_of_one_transaction_are_paid_by_two_equal_transfers(run: FinishedRun, tamper: Tamper) -> None:
+    another_equal_note(tamper)
+    tamper.events("Transfer", lambda found: found * 2)
+    (line,) = [check for check in run.audit().checks if check.startswith("vault: ")]
+    assert line.startswith("vault: 7 notes, each paid in")  # the run's six, and this one
 
 
 def test_only_a_transaction_straight_to_the_contract_is_read(run: FinishedRun) -> None:

@@ -96,6 +96,7 @@ LIES: dict[str, tuple[Lie, str]] = {
     "bonds that moved nothing": (never_moved("Enrolled"), "did not move"),
     "a refund that moved nothing": (never_moved("Refunded"), "did not move"),
     "rewards that were never escrowed": (never_moved("TaskOpened"), "did not move"),
+    "one transfer for two equal escrows": (lambda t: t.events("TaskOpened", twice), "did not move"),
     "tokens that left for no reason": (lambda t: t.events("Transfer", stolen), "for no reason"),
 }
 
