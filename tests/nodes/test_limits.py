@@ -176,7 +176,10 @@ def test_an_enrolment_that_missed_its_time_keeps_a_participant_out_of_nothing(
         assert list(desk.state.get("outbox")) == [f"enrol/{3 - missed}/7/00"]
 
 
-def test_a_worker_whose_key_a_task_does_not_have_looks_at_it_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked", ["index_in", "check_class"])
+def test_a_task_with_other_keys_than_a_workers_is_looked_at_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
     looked: list[int] = []
     seen = Paper(task())
     real = seen.task_info
@@ -189,9 +192,9 @@ def test_a_worker_whose_key_a_task_does_not_have_looks_at_it_once(desk: Desk, mo
     role = desk.worker(seen)
 
     def refuse(_: TaskInfo) -> int:
-        raise StateError("task 1 registered another HPKE key")
+        raise StateError("task 1 registered another key")
 
-    monkeypatch.setattr(role._worker, "index_in", refuse)
+    monkeypatch.setattr(role._worker, asked, refuse)
     for block in (100, 101, 133):
         role.step(block)
     assert (looked, desk.notes.names()) == ([1], ["task.declined"])
