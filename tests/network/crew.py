@@ -124,10 +124,10 @@ class Crew:
     proxy: FaultProxy
     scratch: Path
     running: dict[str, Running] = field(default_factory=dict)
-    nursery: Nursery | None = None
     odd: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.nursery = Nursery()
         self.chain = Chain.connect(self.anvil.url)
         document = DeploymentFile.read(self.network.folder / DEPLOYMENT)
         self.deployment: Deployment
@@ -137,14 +137,21 @@ class Crew:
 
     # -- processes --
 
-    def launch(self, name: str, *, prefix: Sequence[str] = (), rpc: str | None = None, **faults: Any) -> None:
-        """Start a node, with faults of its own if any are named."""
+    def launch(
+        self, name: str, *, own: bool = False, prefix: Sequence[str] = (), rpc: str | None = None, **faults: Any
+    ) -> None:
+        """Start a node, with faults of its own if any are named.
+
+        Args:
+            own: as its user would, so that its command line, its environment and how it ends are its own.
+            prefix: of such a command.
+        """
         assert name not in self.running
         role = name.split("-")[0]
         config = node_folder(self.network.folder, name) / "node.toml"
         environment = {**os.environ, "FEDPROOF_RPC": rpc or self.proxy.url, VARIABLE: json.dumps(faults)}
         arguments = ["node", role, "--config", str(config)]
-        if self.nursery is not None:
+        if not own and not prefix:
             self.running[name] = self.nursery.start(arguments, environment, self.log(name))
         else:
             command = [*prefix, sys.executable, str(LAUNCHER), *arguments]
@@ -173,19 +180,9 @@ class Crew:
             if name not in self.running:
                 self.launch(name)
 
-    @contextlib.contextmanager
-    def quick_starts(self) -> Iterator[None]:
-        """Nodes that are started meanwhile need no imports, and none of them is left at the end."""
-        self.nursery = Nursery()
-        try:
-            yield
-        finally:
-            self.kill(*list(self.running))
-            self.nursery.close()
-            self.nursery = None
-
     def close(self) -> None:
         self.kill(*list(self.running))
+        self.nursery.close()
         self.chain.close()
 
     # -- tasks --
@@ -242,7 +239,7 @@ class Crew:
         while not true():
             if time.monotonic() > deadline:
                 raise AssertionError("not in time: " + self.last_words())
-            time.sleep(0.1)
+            time.sleep(0.25)  # half a block: each look is a dozen questions to the chain
 
     def wait_for(self, task_id: int, *stages: Stage) -> None:
         self.wait(lambda: self.task(task_id).stage in stages)

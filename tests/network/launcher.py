@@ -7,8 +7,8 @@ lie: the worker's outputs are off by one.
 point: hex of 128 bytes, which the participant's proofs have in the place of B.
 spoil: [worker, how]: the first time that shares are stored, the blob of this worker is missing, cut off or swapped.
 
-With the one argument `nursery` it forks a process for each order on its standard input, and says its number: a node
-that dies a hundred times need not import its libraries as often, which is most of a start.
+With the one argument `nursery` it forks a process for each order on its standard input, and says its number: nodes that
+are started some hundred times need not import their libraries as often, which is most of a start.
 """
 
 from __future__ import annotations

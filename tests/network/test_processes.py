@@ -59,16 +59,16 @@ def test_every_node_is_killed_at_every_step_of_a_task(crew: Crew) -> None:
                     crew.launch(name, crash=str(marks[name]))
             time.sleep(0.2)
 
-    with crew.quick_starts():
-        thread = threading.Thread(target=supervise)
-        thread.start()
-        try:
-            crew.wait(lambda: crew.task(task_id).enrolled == 3, 200)
-            crew.federation.open_round(crew.network.sponsor().account, task_id)
-            task = crew.check(task_id, 0b111, 300)
-        finally:
-            done.set()
-            thread.join()
+    thread = threading.Thread(target=supervise)
+    thread.start()
+    try:
+        crew.wait(lambda: crew.task(task_id).enrolled == 3, 200)
+        crew.federation.open_round(crew.network.sponsor().account, task_id)
+        task = crew.check(task_id, 0b111, 300)
+    finally:
+        done.set()
+        thread.join()
+        crew.only()
     died = {line.split("/")[0] for path in marks.values() for line in path.read_text().splitlines()}
     assert died >= {
         *("saved enrol", "sent enrol", "reserved", "kept shares", "made", "saved submit", "sent submit"),
@@ -90,7 +90,9 @@ def test_no_secret_shows_in_logs_reports_exports_stores_or_process_lists(crew: C
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        crew.only(*EVERYBODY)
+        crew.only()
+        for name in EVERYBODY:
+            crew.launch(name, own=True)
         task_id = crew.open()
         crew.start(task_id)
         crew.check(task_id, 0b111)
@@ -334,7 +336,7 @@ def test_a_full_disk_is_named_and_nothing_is_lost(crew: Crew) -> None:
     state.mkdir(mode=0o700)
     with SmallDisk(state, 64 << 20) as disk:
         shutil.copytree(kept, state, dirs_exist_ok=True)
-        crew.launch(name, clock=0)
+        crew.launch(name, own=True, clock=0)
         task_id = crew.open(submit_blocks=120)
         crew.start(task_id, 3)
         with disk.full():
@@ -343,7 +345,7 @@ def test_a_full_disk_is_named_and_nothing_is_lost(crew: Crew) -> None:
         if crew.running[name].poll() is not None:  # it ended with one line, and goes on when it is started again
             assert crew.running[name].poll() == 9
             crew.kill(name)
-            crew.launch(name, clock=0)
+            crew.launch(name, own=True, clock=0)
         crew.check(task_id, 0b111, 120)
         crew.stop_gently(name)
         shutil.rmtree(kept)  # what is left of a log of the database would be read into one that has gone on since
@@ -368,7 +370,7 @@ def test_a_second_process_on_one_state_folder_ends_with_one_line(crew: Crew) -> 
 def test_clocks_that_are_an_hour_off_change_nothing(crew: Crew) -> None:
     crew.only(*PARTICIPANTS[1:], *WORKERS[1:])
     crew.launch(PARTICIPANTS[0], clock=3600)
-    crew.launch(WORKERS[0], clock=-3600)
+    crew.launch(WORKERS[0], own=True, clock=-3600)
     task_id = crew.open()
     crew.start(task_id)
     crew.check(task_id, 0b111)
