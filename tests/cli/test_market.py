@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 from click.testing import CliRunner
 from sklearn.datasets import load_breast_cancer
 
+from fedproof.app import home as homes
 from fedproof.app.home import Home
 from fedproof.app.telling import Silent
 from fedproof.cli.main import cli
 from fedproof.errors import FedproofError, InputError, StateError
+from fedproof.ledger import Chain
+from fedproof.ledger.replay import replay_file
 
 # The tests share one home and run in this order where one process runs them all; none needs what another did.
 pytestmark = pytest.mark.slow
@@ -24,6 +28,34 @@ pytestmark = pytest.mark.slow
 ROWS = 60
 MISTYPED = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAee"
 """EIP-55's first example with its last digit changed."""
+
+
+class LastChain:
+    """Gives a command the chain that the one before it left, where its file says that it is the same.
+
+    A command of its own process runs the chain again, which takes longer than most of what commands do.
+    """
+
+    def __init__(self) -> None:
+        self.kept: Chain | None = None
+
+    def __call__(self, path: Path) -> Chain:
+        if self.kept is None or json.loads(path.read_text()) != json.loads(json.dumps(self.kept.export())):
+            self.kept = replay_file(path)
+        return self.kept
+
+
+@pytest.fixture(scope="module", autouse=True)
+def last_chain() -> Iterator[LastChain]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(homes, "replay_file", last := LastChain())
+        yield last
+
+
+@pytest.fixture(autouse=True)
+def _from_the_file(last_chain: LastChain) -> None:
+    """The first command of each test runs the chain again."""
+    last_chain.kept = None
 
 
 class User:
