@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from fedproof.app.network import open_network
-from fedproof.app.network_run import stop_network
+from fedproof.app.network_run import crashed, status, stop_network
 from fedproof.app.nodefile import RPC_VARIABLE
 from fedproof.app.passphrase import VARIABLE
 from fedproof.app.telling import Silent
@@ -86,7 +86,7 @@ def test_a_network_from_nothing_to_a_settled_task(net: Net, tmp_path: Path, monk
     check_nodes(folder, monkeypatch)
 
     check_crash(net, folder)
-    check_stop_and_start(net)
+    check_stop_and_start(net, folder)
 
     removed = report(net("clean", "--json"))
     assert removed["removed"] is True
@@ -121,8 +121,9 @@ def check_crash(net: Net, folder: Path) -> None:
     """A node that was killed is told from the others, and it alone is started again."""
     before = {node["name"]: node["pid"] for node in report(net("status", "--json"))["nodes"]}
     os.kill(before["worker-2"], signal.SIGKILL)
-    until(lambda: net("status", "--json").returncode == 9, 10)
+    until(lambda: bool(crashed(status(folder))), 10)
     done = net("status", "--json")
+    assert done.returncode == 9
     found = json.loads(done.stdout)["nodes"][4]
     assert (found["name"], found["state"], found["exit"]) == ("worker-2", "crashed", 128 + signal.SIGKILL)
     assert "crashed (137)" in net("status").stdout
@@ -132,7 +133,7 @@ def check_crash(net: Net, folder: Path) -> None:
     assert after == before
 
 
-def check_stop_and_start(net: Net) -> None:
+def check_stop_and_start(net: Net, folder: Path) -> None:
     """The same task goes on where it was."""
     assert net("stop", "--quiet").returncode == 0
     stopped = report(net("status", "--json"))
@@ -141,7 +142,7 @@ def check_stop_and_start(net: Net) -> None:
     assert stopped["chain"]["exit"] == 0
     found = report(net("start", "--no-task", "--json", "--quiet"))
     assert states(found) == {"running"}
-    until(lambda: (report(net("status", "--json"))["task"] or {}).get("stage") == "ended", 60)
+    until(lambda: (status(folder)["task"] or {}).get("stage") == "ended", 60)
     task = report(net("status", "--json"))["task"]
     assert (task["task"], task["rounds_finished"], len(task["models"])) == (1, 2, 2)
     task = report(net("start", "--json", "--quiet"))["task"]
