@@ -24,6 +24,8 @@ SEEDS = {
     "points": ["core-point"],
     "precompiles": ["core-points"],
     "powers": ["core-powers"],
+    "phase-one": ["core-phase-one"],
+    "phase-two": ["core-phase-two"],
     "system": ["core-r1cs"],
     "rows": ["core-system"],
     "key": ["core-proving-key-unchecked", "core-proving-key-chunks"],

@@ -212,9 +212,16 @@ def _native() -> dict[str, list[bytes]]:
     small = System(1, 2, 5, [({1: 1, 2: 2}, {3: 1}, {4: 1})])
     numbers = [1, 0, 3, 1, 0, 1, 1, 0, 0, 1, 2, 0, 0, 1, 2, 0]
     vector = _core.fr_from_ints([1, 2, 3]).tobytes()
+    beacon = (bytes(32), 1)
+    first = _core.PhaseOne.start(1).contribute("a", seed=bytes(32)).contribute("b", beacon)
+    large = _core.PhaseOne.start(3).contribute("a", seed=bytes(32)).contribute("b", seed=bytes(32))
+    second = _core.PhaseTwo.start(small.build(), large.contribute("c", beacon))
+    second = second.contribute("a", seed=bytes(32)).contribute("b", beacon)
     return {
         "core-field-bytes": [_core.fr_to_bytes(fr(1, -1))],
         "core-powers": [_core.Srs.generate(4, [2], bytes(32)).to_bytes()],
+        "core-phase-one": [first.to_bytes(), _core.PhaseOne.start(1).to_bytes()],
+        "core-phase-two": [second.to_bytes()],
         "core-r1cs": [r1cs.to_bytes(), small.build().to_bytes()],
         "core-proving-key": keys,
         "core-proving-key-unchecked": keys,

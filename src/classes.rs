@@ -106,7 +106,7 @@ impl Read for Chunks {
 
 /// Powers of tau for KZG.
 #[pyclass(frozen, module = "fedproof._core")]
-pub struct Srs(Powers);
+pub struct Srs(pub Powers);
 
 #[pymethods]
 impl Srs {
@@ -155,7 +155,7 @@ type Matrix = (I64Vec, I64Vec, I32Vec);
 
 /// A constraint system over the wires `[1 | x | c | private]`.
 #[pyclass(frozen, module = "fedproof._core")]
-pub struct R1cs(System);
+pub struct R1cs(pub System);
 
 #[pymethods]
 impl R1cs {
@@ -241,7 +241,7 @@ impl Dealer {
 
 /// A Groth16 key with a committed segment.
 #[pyclass(frozen, module = "fedproof._core")]
-pub struct ProvingKey(Key);
+pub struct ProvingKey(pub Key);
 
 #[pymethods]
 impl ProvingKey {
@@ -269,6 +269,12 @@ impl ProvingKey {
     #[getter]
     fn circuit_digest(&self) -> Bytes {
         Cow::Owned(self.0.circuit.to_vec())
+    }
+
+    /// Made by many, and not by one dealer.
+    #[getter]
+    fn by_many(&self) -> bool {
+        self.0.by_many
     }
 
     fn commit(&self, py: Python<'_>, c_values: FrVec) -> PyResult<Bytes> {

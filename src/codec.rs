@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use crate::error::{bad, Result};
 use crate::points::{
-    g1_decode_unchecked, g1_encode, g1_pack, g1_unpack, g1_valid, g2_decode_unchecked, g2_pack, g2_unpack, g2_valid,
-    G1_BYTES, G2_BYTES,
+    g1_decode_unchecked, g1_encode, g1_pack, g1_unpack, g1_valid, g2_decode_unchecked, g2_encode, g2_pack, g2_unpack,
+    g2_valid, G1_BYTES, G2_BYTES,
 };
 
 /// Points that one thread decodes at a time; a multiple of 8.
@@ -36,6 +36,7 @@ pub struct Reader<R> {
     what: &'static str,
     check: bool,
     form: Form,
+    magic: Vec<u8>,
 }
 
 impl<'a> Reader<&'a [u8]> {
@@ -55,13 +56,19 @@ impl<R: Read> Reader<R> {
             what,
             check,
             form: Form::Eip,
+            magic: Vec::new(),
         };
         let begun = reader.take(versions[0].0.len().min(length))?;
         let Some(version) = versions.iter().find(|(magic, _)| begun == *magic) else {
             return Err(bad(format!("not a {what}, or one of another version")));
         };
-        reader.form = version.1;
+        (reader.magic, reader.form) = (version.0.to_vec(), version.1);
         Ok(reader)
+    }
+
+    /// Whether this is the magic that the bytes begin with.
+    pub fn begun_with(&self, magic: &[u8]) -> bool {
+        self.magic == magic
     }
 
     /// That `count` items of `size` bytes can follow.
@@ -113,18 +120,28 @@ impl<R: Read> Reader<R> {
 
     /// A count and that many points.
     pub fn g1s(&mut self) -> Result<Vec<G1Affine>> {
-        let count = self.count()?;
-        self.fits(count, G1_BYTES)?;
         let decode = self.g1_decoder();
+        self.list(G1_BYTES, decode)
+    }
+
+    /// A count and that many points.
+    pub fn g2s(&mut self) -> Result<Vec<G2Affine>> {
+        let decode = self.g2_decoder();
+        self.list(G2_BYTES, decode)
+    }
+
+    fn list<P: AffineRepr>(&mut self, size: usize, decode: impl Fn(&[u8]) -> Result<P> + Sync) -> Result<Vec<P>> {
+        let count = self.count()?;
+        self.fits(count, size)?;
         let mut all = Vec::with_capacity(count);
         while all.len() < count {
             let start = all.len();
             let end = count.min(start + BLOCK);
-            let bytes = self.take((end - start) * G1_BYTES)?;
-            all.resize(end, G1Affine::identity());
+            let bytes = self.take((end - start) * size)?;
+            all.resize(end, P::zero());
             all[start..]
                 .par_iter_mut()
-                .zip(bytes.par_chunks_exact(G1_BYTES))
+                .zip(bytes.par_chunks_exact(size))
                 .with_min_len(GRAIN)
                 .try_for_each(|(slot, point)| decode(point).map(|point| *slot = point))?;
         }
@@ -247,6 +264,13 @@ pub fn put_g1s(out: &mut Vec<u8>, points: &[G1Affine], form: Form) -> Result<()>
         Form::Packed => g1_pack,
     };
     out.extend(points.iter().flat_map(encode));
+    Ok(())
+}
+
+/// What `Reader::g2s` reads, in the form of EIP-197.
+pub fn put_g2s(out: &mut Vec<u8>, points: &[G2Affine]) -> Result<()> {
+    put_count(out, points.len())?;
+    out.extend(points.iter().flat_map(g2_encode));
     Ok(())
 }
 

@@ -9,12 +9,15 @@ use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{BigInt, One, PrimeField, Zero};
 
+use crate::contributions::Transcript;
 use crate::error::{bad, CoreError, Result};
 use crate::evm;
 use crate::field::{fr_to_be, frs_from_be};
 use crate::groth16::{proof_decode, proof_encode, Dealer, Key, VerifyingKey};
 use crate::kzg::Powers;
 use crate::msm::sum_of_multiples;
+use crate::phase_one::PhaseOne;
+use crate::phase_two::PhaseTwo;
 use crate::points::{
     g1_decode, g1_decode_unchecked, g1_encode, g1_pack, g1_unpack, g1s_decode, g2_decode, g2_decode_unchecked,
     g2_encode, g2_pack, g2_unpack, G1_BYTES, G2_BYTES,
@@ -30,11 +33,13 @@ pub struct Harness {
     pub read: fn(&[u8]),
 }
 
-pub const HARNESSES: [Harness; 10] = [
+pub const HARNESSES: [Harness; 12] = [
     harness("field", |data| field(data)),
     harness("points", |data| points(data)),
     harness("precompiles", |data| precompiles(data)),
     harness("powers", |data| powers(data)),
+    harness("phase-one", |data| phase_one(data)),
+    harness("phase-two", |data| phase_two(data)),
     harness("system", |data| system(data)),
     harness("rows", |data| rows(data)),
     harness("key", |data| key(data)),
@@ -121,6 +126,47 @@ fn powers(data: &[u8]) {
     }
 }
 
+/// Whether it is verified soon: pairings for each contribution, and as many hashes as a beacon says.
+fn is_quick(transcript: &Transcript) -> bool {
+    let beacons = transcript.records.iter().filter_map(|record| record.beacon.as_ref());
+    transcript.records.len() <= 3 && beacons.map(|beacon| beacon.log).all(|log| log <= 10)
+}
+
+fn phase_one(data: &[u8]) {
+    let unchecked = ours(PhaseOne::from_bytes(data, false));
+    let checked = ours(PhaseOne::from_bytes(data, true));
+    if let Some(phase) = &unchecked {
+        assert_eq!(phase.to_bytes().as_deref(), Ok(data));
+        assert_eq!(phase.transcript.digests().len(), phase.transcript.records.len() + 1);
+        ours(phase.powers(2, &[1]));
+    }
+    let Some(phase) = checked else { return };
+    assert_eq!(Some(&phase), unchecked.as_ref());
+    if is_quick(&phase.transcript) && ours(phase.verify(&mut rng())).is_some() {
+        // what holds holds with one more, unless a beacon ended it
+        if let Some(next) = ours(phase.contribute("more", None, &mut rng())) {
+            next.verify(&mut rng()).unwrap();
+        }
+    }
+}
+
+fn phase_two(data: &[u8]) {
+    let unchecked = ours(PhaseTwo::from_bytes(data, false));
+    let checked = ours(PhaseTwo::from_bytes(data, true));
+    if let Some(phase) = &unchecked {
+        assert_eq!(phase.to_bytes().as_deref(), Ok(data));
+    }
+    let Some(phase) = checked else { return };
+    assert_eq!(Some(&phase), unchecked.as_ref());
+    if is_quick(&phase.transcript) {
+        ours(phase.transcript.verify());
+    }
+    if let Some(next) = ours(phase.contribute("more", None, &mut rng())) {
+        let written = next.to_bytes().unwrap();
+        assert_eq!(PhaseTwo::from_bytes(&written, true).as_ref(), Ok(&next));
+    }
+}
+
 fn system(data: &[u8]) {
     let Some(system) = ours(System::from_bytes(data)) else {
         return;
@@ -199,7 +245,7 @@ fn key(data: &[u8]) {
     let Some(key) = unchecked else { return };
     let written = key.to_bytes().unwrap();
     assert_eq!(Key::from_bytes(&written, false).as_ref(), Ok(&key));
-    if data.starts_with(b"fedproof/key/v2") {
+    if data.starts_with(b"fedproof/key/v2") || data.starts_with(b"fedproof/key/v3") {
         assert_eq!(written, data);
     }
     let values: Vec<Fr> = (1..=key.committed.len() as u64).map(Fr::from).collect();

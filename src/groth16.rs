@@ -36,6 +36,8 @@ pub struct Key {
     pub committed: Vec<G1Affine>,
     /// `[eta]_2`, present exactly when there are committed wires.
     pub eta_g2: Option<G2Affine>,
+    /// Made by many (`phase_two.rs`) and not by one dealer.
+    pub by_many: bool,
 }
 
 /// What a verifier knows of a circuit.
@@ -122,6 +124,14 @@ impl Trapdoor {
     }
 }
 
+/// Refuses, before any work, a system with wires that stand in no constraint for sure.
+pub fn check_entries(system: &System) -> Result<()> {
+    if system.shape.wires > system.matrices.iter().map(|matrix| matrix.cols.len()).sum() {
+        return Err(bad("there are more wires than entries, so some stand in no constraint"));
+    }
+    Ok(())
+}
+
 impl Key {
     /// A key by one dealer, who forgets delta and eta afterwards, and the rest after its last key. For development.
     pub fn setup(system: &System, dealer: &Dealer, rng: &mut SecretRng) -> Result<Self> {
@@ -134,9 +144,7 @@ impl Key {
 
     /// `rng` draws tau. arkworks takes the secrets by value, and does not wipe its copies of them.
     fn setup_with(system: &System, trapdoor: &Trapdoor, rng: &mut SecretRng) -> Result<Self> {
-        if system.shape.wires > system.matrices.iter().map(|matrix| matrix.cols.len()).sum() {
-            return Err(bad("there are more wires than entries, so some stand in no constraint"));
-        }
+        check_entries(system)?;
         let Trapdoor {
             alpha,
             beta,
@@ -162,23 +170,30 @@ impl Key {
             *point = (*point * **eta).into_affine();
         }
         ark.vk.gamma_g2 = G2Affine::generator();
-        if let Some(j) = points.iter().position(AffineRepr::is_zero) {
-            return Err(bad(format!(
-                "committed wire {j} stands in no constraint, so the commitment cannot bind it"
-            )));
-        }
-        if let Some(j) = ark.l_query.iter().position(AffineRepr::is_zero) {
-            return Err(bad(format!("private wire {j} stands in no constraint")));
-        }
         let key = Self {
             shape: system.shape,
             circuit: system.digest,
             committed: points,
             eta_g2: (system.shape.committed > 0).then(|| (G2Affine::generator() * **eta).into_affine()),
             ark,
+            by_many: false,
         };
+        key.binds_all_wires()?;
         key.verifying_key().check()?;
         Ok(key)
+    }
+
+    /// Refuses a key with a wire that has no point: nothing would hold its value.
+    pub fn binds_all_wires(&self) -> Result<()> {
+        if let Some(j) = self.committed.iter().position(AffineRepr::is_zero) {
+            return Err(bad(format!(
+                "committed wire {j} stands in no constraint, so the commitment cannot bind it"
+            )));
+        }
+        if let Some(j) = self.ark.l_query.iter().position(AffineRepr::is_zero) {
+            return Err(bad(format!("private wire {j} stands in no constraint")));
+        }
+        Ok(())
     }
 
     /// `D = sum c_j K_j / eta`.
@@ -373,7 +388,7 @@ pub fn proof_decode(bytes: &[u8]) -> Result<Proof<Bn254>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use ark_ff::One;
 
@@ -384,7 +399,7 @@ mod tests {
     }
 
     /// Wires 1, x, c0, c1, w with the rows `c0 * x = w` and `c1 * w = c0`.
-    fn system() -> System {
+    pub fn system() -> System {
         let row = |cols: [u32; 2]| Rows {
             starts: vec![0, 1, 2],
             cols: cols.to_vec(),
@@ -392,6 +407,17 @@ mod tests {
         };
         let shape = Shape::new(1, 2, 5).unwrap();
         System::new(shape, &[Fr::one()], [row([2, 3]), row([1, 4]), row([4, 2])]).unwrap()
+    }
+
+    /// The key of a dealer with these secrets, and with the tau that a seed gives.
+    pub fn dealt(system: &System, [alpha, beta, delta, eta]: [Fr; 4], tau: &[u8; 32]) -> Key {
+        let trapdoor = Trapdoor {
+            alpha: Zeroizing::new(alpha),
+            beta: Zeroizing::new(beta),
+            delta: Zeroizing::new(delta),
+            eta: Zeroizing::new(eta),
+        };
+        Key::setup_with(system, &trapdoor, &mut SecretRng::from_seed(tau)).unwrap()
     }
 
     fn trapdoor(delta: u64, eta: u64) -> Trapdoor {

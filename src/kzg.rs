@@ -47,6 +47,16 @@ impl Powers {
         Ok(Self { g1, g2 })
     }
 
+    /// Powers that others made; the caller has checked them.
+    pub fn of(g1: Vec<G1Affine>, g2: impl IntoIterator<Item = (usize, G2Affine)>) -> Result<Self> {
+        let powers = Self {
+            g1,
+            g2: g2.into_iter().collect(),
+        };
+        powers.complete()?;
+        Ok(powers)
+    }
+
     pub fn size(&self) -> usize {
         self.g1.len()
     }
@@ -112,14 +122,24 @@ impl Powers {
             g2.insert(k, reader.g2()?);
         }
         reader.end()?;
-        if g1.len() < 2 || !g2.contains_key(&1) {
-            return Err(bad("the powers file lacks tau itself in G1 or G2"));
-        }
         let powers = Self { g1, g2 };
+        powers.complete()?;
         if check && !powers.consistent(&mut random::rng(None)?)? {
             return Err(bad("the powers file does not hold consecutive powers of one tau"));
         }
         Ok(powers)
+    }
+
+    fn complete(&self) -> Result<()> {
+        if self.g1.len() < 2
+            || !self.g2.contains_key(&1)
+            || self.g2.last_key_value().is_some_and(|(&k, _)| k >= self.g1.len())
+        {
+            return Err(bad(
+                "the powers file lacks tau itself in G1 or G2, or a power of G2 in G1",
+            ));
+        }
+        Ok(())
     }
 
     /// One pairing product under random weights: `e(P_(i+1), [1]) = e(P_i, [tau])` for all i, and

@@ -1,9 +1,11 @@
 //! `fedproof._core`: the arithmetic of fedproof over BN254, without any opinion about what is proven.
 #![forbid(unsafe_code)]
 
+mod ceremony;
 mod classes;
 mod codec;
 mod committed;
+mod contributions;
 mod error;
 mod evm;
 mod field;
@@ -13,6 +15,8 @@ mod groth16;
 mod keyfile;
 mod kzg;
 mod msm;
+mod phase_one;
+mod phase_two;
 mod points;
 mod poly;
 mod poseidon;
@@ -69,6 +73,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<classes::R1cs>()?;
     module.add_class::<classes::Dealer>()?;
     module.add_class::<classes::ProvingKey>()?;
+    module.add_class::<ceremony::PhaseOne>()?;
+    module.add_class::<ceremony::PhaseTwo>()?;
     module.add_function(wrap_pyfunction!(classes::groth16_verify, module)?)?;
     Ok(())
 }

@@ -15,6 +15,8 @@ from typing_extensions import Buffer
 __all__ = [
     "MODULUS",
     "Dealer",
+    "PhaseOne",
+    "PhaseTwo",
     "ProvingKey",
     "R1cs",
     "Srs",
@@ -261,6 +263,9 @@ class ProvingKey:
     @property
     def circuit_digest(self) -> bytes:
         """Digest of the R1cs the key was made for."""
+    @property
+    def by_many(self) -> bool:
+        """Made by `PhaseTwo.key`, or read from a file that says so, and not by one dealer."""
     def commit(self, c_values: _FrArray) -> bytes:
         """D = sum c_j K_j / eta."""
     def prove(self, r1cs: R1cs, z: _FrArray, seed: bytes | None = None) -> bytes:
@@ -281,6 +286,73 @@ class ProvingKey:
 
         What the iterable raises comes through. It is asked for the next chunk when the last one is decoded.
         """
+
+_Contribution: TypeAlias = tuple[str, tuple[bytes, int] | None, bytes]
+"""Who contributed; of a beacon its value and the logarithm of how often it is hashed; the digest of all up to here."""
+
+@final
+class PhaseOne:
+    """Powers of tau, also times alpha and beta, by many (protocol, section 9; BGM17; ePrint 2021/219)."""
+
+    @staticmethod
+    def start(log: int) -> PhaseOne:
+        """Where all setups for circuits of up to 2^log rows begin, 1 <= log <= 24: every secret is 1."""
+    @property
+    def size(self) -> int:
+        """The most rows of a circuit; there are 2 size - 1 powers in G1 and size in G2."""
+    def digest(self) -> bytes:
+        """Of all contributions: 32 bytes to publish."""
+    def contributions(self) -> list[_Contribution]:
+        """All so far, in order."""
+    def contribute(self, name: str, beacon: tuple[bytes, int] | None = None, seed: bytes | None = None) -> PhaseOne:
+        """A copy with one more, whose secrets are forgotten; a seed is for tests. What is here is not verified.
+
+        A beacon, 32 bytes that are hashed 2^log times, is the last one. ValueError after it.
+        """
+    def verify(self) -> None:
+        """ValueError unless each contribution follows from the one before, and the powers from the last."""
+    def srs(self, size: int, g2_powers: Sequence[int]) -> Srs:
+        """The powers that KZG takes."""
+    def to_bytes(self) -> bytes:
+        """The file."""
+    @staticmethod
+    def from_bytes(data: bytes) -> PhaseOne:
+        """Reads a file and tests every point for curve and subgroup, and nothing else."""
+
+@final
+class PhaseTwo:
+    """delta and eta of one circuit by many, over a first phase (protocol, section 9)."""
+
+    @staticmethod
+    def start(r1cs: R1cs, first: PhaseOne) -> PhaseTwo:
+        """The key with delta and eta 1, the same for all who compute it. Takes as long as `verify`.
+
+        ValueError on a first phase that is not finished, or too small for the circuit.
+        """
+    @property
+    def circuit_digest(self) -> bytes:
+        """Digest of the R1cs that the key is for."""
+    def digest(self) -> bytes:
+        """Of all contributions: 32 bytes to publish."""
+    def contributions(self) -> list[_Contribution]:
+        """All so far, in order."""
+    def contribute(self, name: str, beacon: tuple[bytes, int] | None = None, seed: bytes | None = None) -> PhaseTwo:
+        """As of a first phase."""
+    def verify(self, r1cs: R1cs, first: PhaseOne) -> None:
+        """ValueError unless this is the circuit's key over `first`, and its delta and eta those of the contributions.
+
+        `first` is verified apart.
+        """
+    def key(self, r1cs: R1cs, first: PhaseOne) -> ProvingKey:
+        """The key of a finished setup, after both phases were verified.
+
+        ValueError where one does not hold, has contributions of fewer than two, or does not end with a beacon.
+        """
+    def to_bytes(self) -> bytes:
+        """The file."""
+    @staticmethod
+    def from_bytes(data: bytes) -> PhaseTwo:
+        """Reads a file and tests every point for curve and subgroup, and nothing else."""
 
 def groth16_verify(vk: _VerifyingKey, public: _FrArray, proof: bytes, d: bytes | None) -> bool:
     """Whether proof (and D) is valid; ValueError on malformed points and on keys whose gamma, delta, eta coincide."""

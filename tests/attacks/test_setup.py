@@ -4,25 +4,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from fedproof import _core
-from fedproof.errors import InputError, KeyFileError
+from fedproof.app import setups
+from fedproof.app.founding import plan_of
+from fedproof.app.telling import Silent
+from fedproof.errors import AuditError, InputError, KeyFileError
 from fedproof.ledger.federation import Federation
 from fedproof.proving.circuit import compile_statement
 from fedproof.proving.keys import VerifyingKey
 from fedproof.proving.r1cs import ConstraintSystem
 from fedproof.statements.listing import ListingStatement, ListingWitness
+from tests.app.setups_support import finished, small
 from tests.attacks.test_circuits import CASES
 from tests.contracts import toy
 from tests.contracts.federation import toys
 from tests.contracts.federation.arena import Arena
 from tests.contracts.support import int_words, rejects
 from tests.contracts.world import X25519_KEY
+from tests.core import transcripts
+from tests.core.support import random_system
 from tests.support.soundness import forged
+
+__all__ = ["small"]
 
 ON_CHAIN = pytest.mark.xdist_group("attacks on contracts")
 
@@ -131,6 +140,81 @@ def test_refuses_powers_of_tau_with_one_byte_changed() -> None:
         damaged[at] ^= 1
         with pytest.raises(ValueError, match=r"\w"):
             _core.Srs.from_bytes(bytes(damaged))
+
+
+def test_refuses_a_setup_whose_transcript_was_tampered_with(tmp_path: Path, small: None) -> None:
+    """Somebody's part left out, taken over or renamed, and a beacon that was chosen: in both phases, as files."""
+    first, second = finished(plan_of(32, 3, model="logistic", epochs=1), tmp_path / "setup")
+    honest, _ = transcripts.first(first.encode())
+    one, two, beacon = honest.records
+    stories = [
+        (two, beacon),
+        (one, replace(two, updates=one.updates), beacon),
+        (one, replace(two, name=b"nobody"), beacon),
+        (one, two, replace(beacon, beacon=(bytes(32), 4))),
+    ]
+    for number, records in enumerate(stories):
+        path = tmp_path / str(number)
+        path.write_bytes(replace(honest, records=records).encode())
+        with pytest.raises(KeyFileError, match=r"the first phase: contribution \d"):
+            setups.read_setup(path).verify(Silent())
+    for name, part in second.phases.parts.items():
+        honest, _ = transcripts.second(part.to_bytes())
+        one, two, beacon = honest.records
+        changed = replace(honest, records=(two, one, beacon)).encode()
+        forged = replace(second.phases, parts={**second.phases.parts, name: _core.PhaseTwo.from_bytes(changed)})
+        with pytest.raises(KeyFileError, match=f"the setup of {name}: contribution 1"):
+            setups.finish(first, replace(second, phases=forged), tmp_path / "out", Silent())
+
+
+def test_refuses_powers_of_who_knows_alpha_behind_the_transcript_of_honest_people() -> None:
+    """Whoever knows alpha proves anything: `A = [alpha beta]_1 + IC(x), B = [1]_2, C = D = 0`. Here it stands in a
+    first phase that honest people seem to have made, and honest people make the second phase over it."""
+    system, _ = random_system(5, 2, 3, rows=11)
+    r1cs, alpha, beta, tau = system.build(), 1234, 5678, 91011
+    people = _core.PhaseOne.start(4).contribute("north").contribute("south").contribute("a block", (bytes(32), 0))
+    honest, places = transcripts.first(people.to_bytes())
+    body = bytearray(honest.body)
+    for name, base, multiples in (
+        ("tau", 1, _core.g1_multiples),
+        ("alpha", alpha, _core.g1_multiples),
+        ("beta", beta, _core.g1_multiples),
+        ("tau in G2", 1, _core.g2_multiples),
+        ("beta in G2", beta, _core.g2_multiples),
+    ):
+        start, size, count = places.lists[name]
+        points = multiples(_core.fr_mul(_core.fr_powers(tau, count), _core.fr_from_ints([base])))
+        body[start : start + size * count] = points
+    own = _core.PhaseOne.from_bytes(replace(honest, body=bytes(body)).encode())
+    later = (
+        _core.PhaseTwo.start(r1cs, own).contribute("north").contribute("south").contribute("a block", (bytes(32), 1))
+    )
+
+    # the key that a build would take which does not compare the powers with the transcript
+    taken = transcripts.second(later.to_bytes())[0].body[transcripts.MAGIC_BYTES + 32 :]
+    vk = _core.ProvingKey.from_bytes(b"fedproof/key/v3\0" + taken, check=True).verifying_key()
+    x = [1, 77, 88]
+    ic = _core.g1_msm(b"".join(vk["ic"]), _core.fr_from_ints(x))
+    a = _core.g1_add(_core.g1_multiples(_core.fr_from_ints([alpha * beta])), ic)
+    proof = a + _core.g2_generator() + bytes(64)
+    assert _core.groth16_verify(vk, _core.fr_from_ints(x[1:]), proof, bytes(64))
+
+    with pytest.raises(ValueError, match="not of the secrets that the contributions lead to"):
+        own.verify()
+    with pytest.raises(ValueError, match="not of the secrets that the contributions lead to"):
+        later.key(r1cs, own)
+
+
+def test_a_dealers_key_that_says_many_made_it_is_not_a_setups(tmp_path: Path, small: None) -> None:
+    """Any key can say so; contracts take its word, and an auditor who has the setup does not."""
+    finished(plan_of(32, 3, model="logistic", epochs=1), tmp_path / "setup")
+    ours = setups.VerifiedSetup.read(tmp_path / "setup", Silent())
+    dealt = {name: replace(key, delta=_core.g2_multiples(_core.fr_random(1))) for name, key in ours.keys.items()}
+    assert not any(key.development for key in dealt.values())
+    ours.check(ours.keys)
+    for name, key in dealt.items():
+        with pytest.raises(AuditError, match=f"the {name} key is not the one of this setup"):
+            ours.check({**ours.keys, name: key})
 
 
 # 9

@@ -19,6 +19,8 @@ R1CS = SYSTEM.build()
 KEY = _core.ProvingKey.setup(R1CS, bytes(32))
 SRS = _core.Srs.generate(8, [3], bytes(32))
 VK = KEY.verifying_key()
+FIRST = _core.PhaseOne.start(4).contribute("a").contribute("b").contribute("c", (bytes(32), 0))
+SECOND = _core.PhaseTwo.start(R1CS, FIRST)
 PROOF, D = KEY.prove(R1CS, fr(*Z)), KEY.commit(fr(*Z[2:4]))
 
 BYTES = st.one_of(
@@ -47,15 +49,16 @@ MATRICES = st.tuples(ARRAYS, ARRAYS, ARRAYS)
 KEYS = st.dictionaries(st.sampled_from(sorted(VK)), st.one_of(BYTES, st.lists(BYTES, max_size=3), OTHERS)).map(
     lambda changes: {**VK, **changes}
 )
-ANYTHING = st.one_of(BYTES, ARRAYS, OTHERS, MATRICES, KEYS, st.sampled_from([R1CS, KEY, SRS]))
+ANYTHING = st.one_of(BYTES, ARRAYS, OTHERS, MATRICES, KEYS, st.sampled_from([R1CS, KEY, SRS, FIRST, SECOND]))
 
 FUNCTIONS: dict[str, Callable[..., object]] = {
     **{name: getattr(_core, name) for name in _core.__all__ if callable(getattr(_core, name))},
     **{
         f"{owner.__class__.__name__}.{name}": getattr(owner, name)
-        for owner in (R1CS, KEY, SRS)
+        for owner in (R1CS, KEY, SRS, FIRST, SECOND)
         for name in dir(owner)
         if not name.startswith("_") and callable(getattr(owner, name))
+        if (owner, name) != (FIRST, "start")  # a number that is small enough to be right asks for gigabytes
     },
 }
 # Sizes within the limits may take long; the limits themselves have tests of their own.

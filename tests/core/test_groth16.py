@@ -516,7 +516,7 @@ def test_a_damaged_key_file_is_one_error_or_another_key() -> None:
         assert len(proof) == 256
 
 
-@pytest.mark.parametrize("version", [b"fedproof/key/v0\0", b"fedproof/key/v3\0", b"fedproof/r1cs/v1"])
+@pytest.mark.parametrize("version", [b"fedproof/key/v0\0", b"fedproof/key/v4\0", b"fedproof/r1cs/v1"])
 def test_rejects_a_key_file_of_another_version(version: bytes) -> None:
     with pytest.raises(ValueError, match="another version"):
         _core.ProvingKey.from_bytes(version + LINKED.key.to_bytes()[16:])

@@ -23,6 +23,7 @@ from fedproof.app.audit_run import (
     read_manifest,
 )
 from fedproof.app.audit_task import TaskAuditor
+from fedproof.app.setups import VerifiedSetup
 from fedproof.app.telling import Teller
 from fedproof.errors import AuditError, FedproofError, InputError
 from fedproof.learning.clipping import BoundedPlan
@@ -39,15 +40,17 @@ _MALFORMED = (
 )  # fmt: skip
 
 
-def audit_run(folder: Path, teller: Teller, rpc: str | None = None) -> Audit:
+def audit_run(folder: Path, teller: Teller, rpc: str | None = None, setup: Path | None = None) -> Audit:
     """Check a finished run.
 
     Args:
         folder: the run folder, of which only the `public` half is read, or that half alone.
         rpc: a node of the chain of a run that was not made on the embedded one.
+        setup: folder of the setup by many that the run's keys should be of.
 
     Raises:
         InputError: there is no run in the folder, or it needs another `rpc`.
+        KeyFileError: the setup does not hold.
         LedgerError: the node cannot be reached, or is of another chain.
         AuditError: something does not check out; the message says what.
     """
@@ -60,11 +63,12 @@ def audit_run(folder: Path, teller: Teller, rpc: str | None = None) -> Audit:
     blobs = public / "blobs"
     if not blobs.is_dir():  # opening a store would make it
         raise InputError(f"{blobs} is missing; name the folder of a finished run")
+    by_many = None if setup is None else VerifiedSetup.read(setup, teller)
     audit = Audit(teller)
     with open_chain(manifest, export, rpc, audit) as chain:
         try:
             store = BlobStore.open(str(blobs.absolute()))
-            _audit(chain, manifest, store, audit)
+            _audit(chain, manifest, store, audit, by_many)
         except AuditError:
             raise
         except FedproofError as error:
@@ -75,7 +79,9 @@ def audit_run(folder: Path, teller: Teller, rpc: str | None = None) -> Audit:
     return audit
 
 
-def _audit(living: Chain, manifest: Manifest, store: BlobStore, audit: Audit) -> None:
+def _audit(
+    living: Chain, manifest: Manifest, store: BlobStore, audit: Audit, by_many: VerifiedSetup | None = None
+) -> None:
     # claims may still be on their way: all that is compared is of one block
     chain = View.of(living)
     chain.move_to(living.block_number())
@@ -100,10 +106,12 @@ def _audit(living: Chain, manifest: Manifest, store: BlobStore, audit: Audit) ->
     }
     audit.passed(check_keys(description.plan, srs, keys))
     audit.plan = description.plan
-    if any(key.development for key in keys.values()):
+    if by_many is not None:
+        audit.passed(by_many.check(keys))
+    elif any(key.development for key in keys.values()):
         audit.note("the keys were made by one dealer, for development; who kept its randomness could forge")
     else:
-        audit.note("that many made the keys, and not one dealer, is for their ceremony's transcript to show")
+        audit.note("the keys say that many made them; whether they did their setup shows: verify with --setup FOLDER")
 
     auditor = TaskAuditor(market, federation, store, srs, description, task, keys)
     audit.passed(f"{auditor.check_terms()}; each update is asked for a {statement_text(description.plan)}")

@@ -134,7 +134,7 @@ def found(
         operator,
         registry=market.addresses.registry,
         token=market.addresses.token,
-        allow_development_keys=True,
+        allow_development_keys=any(key.verifying.development for key in made.keys.values()),
     )
     class_id = market.register_class(
         operator, made.plan.rows, made.plan.columns, made.keys["listing"].verifying, made.keys["eligibility"].verifying

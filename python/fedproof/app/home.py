@@ -22,6 +22,7 @@ from fedproof import _core
 from fedproof.app.deployment import may_be_named
 from fedproof.app.founding import DEPLOYMENT_FILE, found, make_task_keys, opened_store
 from fedproof.app.keyring import KeyRequest, Keyring
+from fedproof.app.setups import keep_keys
 from fedproof.app.telling import Teller
 from fedproof.app.world import write_json
 from fedproof.errors import InputError, KeyFileError, LedgerError, StateError
@@ -74,16 +75,20 @@ class Home:
         rpc: str | None = None,
         store: str | None = None,
         tasks: Plan | None = None,
+        setup: Path | None = None,
     ) -> None:
         """Deploy a marketplace on an embedded chain or a development node, and write the home.
 
         Args:
             tasks: deploy a federation, too, whose tasks are of this plan, on datasets of its class, and write
                 `deployment.json`, from which nodes join it.
+            setup: folder of a finished setup by many, which is verified and whose keys are taken. With `rpc` the tasks
+                are of its plan. The contracts then refuse keys of one dealer, such as are made here by default.
 
         Raises:
-            InputError: the folder exists already.
-            LedgerError: the node is not a development node: the keys made here come from one dealer.
+            InputError: the folder exists already, or there is no setup in `setup`.
+            KeyFileError: the setup does not hold.
+            LedgerError: the node is not a development node, which alone knows accounts by their names.
         """
         home = folder.resolve()
         place = _from_anywhere(store) if store is not None else str(home / "blobs")
@@ -93,15 +98,21 @@ class Home:
             part = stack.enter_context(new_folder(folder))
             chain = stack.enter_context(Chain.embedded() if rpc is None else Chain.connect(rpc))
             if not chain.is_development:
-                raise LedgerError(f"chain {chain.chain_id} is not a development chain; these keys come from one dealer")
+                raise LedgerError(
+                    f"chain {chain.chain_id} is not a development chain: there are no accounts to deploy from"
+                )
             (part / "private").mkdir(mode=0o700)
-            keyring = Keyring(part / "keys", teller.doing, strict=True)
+            keyring = Keyring(part / "keys", teller.doing, strict=True, make=setup is None)
+            if setup is not None:
+                tasks = keep_keys(setup, keyring, teller)
             made = None if tasks is None else make_task_keys(keyring, tasks)
             operator = chain.new_account(OPERATOR)
             spend = note_keys(keyring)["spend"]
             teller.doing("deploying the marketplace")
-            market = Marketplace.deploy(chain, operator, spend_key=spend.verifying, allow_development_keys=True)
-            if made is not None:
+            market = Marketplace.deploy(
+                chain, operator, spend_key=spend.verifying, allow_development_keys=spend.verifying.development
+            )
+            if made is not None and rpc is not None:
                 teller.doing("deploying the federation")
                 blobs = blobs or BlobStore.open(part / Path(place).relative_to(home))
                 found(made, market, operator, blobs, part / DEPLOYMENT_FILE, place if inside else None)
@@ -296,8 +307,13 @@ class Home:
                 f"there is no capacity class of {_shape(rows, columns, kind)} yet: who runs the marketplace adds it "
                 f"with fedproof market add-class {rows} {columns}" + ("" if kind == BINARY else f' --labels "{kind}"')
             )
-        _, listing = self.listing_keys(rows, columns, kind, make=True)
         eligibility = self.note_keys()["eligibility"]
+        if not eligibility.verifying.development:
+            raise InputError(
+                f"this marketplace has keys by many, and its setup made none for {_shape(rows, columns, kind)}: found "
+                "another one, with a setup of that shape"
+            )
+        _, listing = self.listing_keys(rows, columns, kind, make=True)
         return self.market.register_class(
             self.account(OPERATOR), rows, columns, listing.verifying, eligibility.verifying
         )

@@ -28,6 +28,7 @@ from fedproof.cli.market import market
 from fedproof.cli.net import net
 from fedproof.cli.node import node
 from fedproof.cli.notes import notes
+from fedproof.cli.setup import setup
 from fedproof.cli.task import task
 from fedproof.cli.terminal import Terminal, clean, encodable, printable
 from fedproof.errors import FedproofError, InputError
@@ -124,15 +125,22 @@ def demo(
 @cli.command()
 @click.argument("run_folder", type=click.Path(path_type=Path))
 @click.option("--rpc", default=None, help="A node of the chain of a run that was not made on the embedded one.")
+@click.option(
+    "--setup",
+    "setup_folder",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Folder of the setup that made the keys, by many: verify that, too, and that these are its keys.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @click.option("--quiet", is_flag=True, help="Print the verdict alone.")
-def verify(run_folder: Path, rpc: str | None, as_json: bool, quiet: bool) -> None:
+def verify(run_folder: Path, rpc: str | None, setup_folder: Path | None, as_json: bool, quiet: bool) -> None:
     """Audit a finished run from its public folder alone: every commitment, proof, challenge and payment."""
     from fedproof.app.audit import audit_run
 
     terminal = Terminal(quiet)
     try:
-        audit = audit_run(run_folder, terminal, rpc)
+        audit = audit_run(run_folder, terminal, rpc, setup_folder)
     finally:
         terminal.close()
     if as_json:
@@ -155,6 +163,7 @@ cli.add_command(keys)
 cli.add_command(node)
 cli.add_command(net)
 cli.add_command(task)
+cli.add_command(setup)
 
 
 def main() -> NoReturn:

@@ -61,6 +61,13 @@ def market() -> None:
 )
 @click.option("--public", default=None, type=click.Path(path_type=Path), help="Public rows, a CSV or Parquet file.")
 @click.option("--label", default=None, help="Label column of the public rows.")
+@click.option(
+    "--setup",
+    "setup_folder",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Use the keys of this folder, made by many: see fedproof setup. With --rpc in place of --tasks.",
+)
 @json_option
 @quiet_option
 def init(
@@ -68,15 +75,17 @@ def init(
     rpc: str | None,
     store: str | None,
     tasks: tuple[int, int] | None,
+    setup_folder: Path | None,
     start_file: Path | None,
     as_json: bool,
     quiet: bool,
     **asked: Any,
 ) -> None:
-    """Deploy a marketplace and make its home. Keys come from one dealer: for development only."""
+    """Deploy a marketplace and make its home. Without --setup its keys come from one dealer: for development only."""
     from fedproof.app.founding import DEPLOYMENT_FILE, plan_of
     from fedproof.app.home import Home, default_home
     from fedproof.app.selling import check_shape
+    from fedproof.app.setups import SECOND, read_second
     from fedproof.app.training import model_text
     from fedproof.errors import InputError
     from fedproof.learning.plans import statement_text
@@ -85,6 +94,8 @@ def init(
     folder = home_folder or default_home()
     document = {"home": str(folder)}
     lines = [f"{folder} is ready; give an identity tokens: fedproof market fund NAME 5000 --deposits"]
+    if setup_folder is not None and (tasks is not None or start_file is not None):
+        raise InputError("--setup brings the plan that its keys were made for: leave --tasks and --start out")
     if tasks is None and start_file is not None:
         raise InputError("--start belongs to --tasks: it says what the tasks train")
     if tasks is not None:
@@ -95,13 +106,16 @@ def init(
         plan = plan_of(*tasks, **asked)
         if start is not None:  # a federation fixes the architecture; its tasks start from the file
             start.check(plan)
+    if setup_folder is not None and rpc is not None:
+        plan = read_second(setup_folder / SECOND).plan
+    if plan is not None:
         document["deployment"] = str(folder / DEPLOYMENT_FILE)
         document["model"] = model_text(plan)
         document["statement"] = plan.statement
         lines.append(f"its tasks ask for a {statement_text(plan)}, on a {model_text(plan)}")
         lines.append(f"{folder / DEPLOYMENT_FILE} is what nodes join the federation from; it is public")
     with progress(quiet) as terminal:
-        Home.create(folder, terminal, rpc, store, plan)
+        Home.create(folder, terminal, rpc, store, plan, setup_folder)
     show(as_json, document, lines)
 
 

@@ -1,4 +1,4 @@
-"""Verifying keys, their one byte layout, and the development setup (protocol, sections 3 and 9)."""
+"""Verifying keys, their one byte layout, and the setup by one dealer (protocol, sections 3 and 9)."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def with_proving_key(circuit: Circuit, proving: _core.ProvingKey, srs: _core.Srs
     parts = proving.verifying_key()
     verifying = VerifyingKey(
         circuit_id=circuit.circuit_id,
-        development=True,
+        development=not proving.by_many,
         alpha=parts["alpha_g1"],
         beta=parts["beta_g2"],
         delta=parts["delta_g2"],

@@ -1,0 +1,359 @@
+"""Files of a setup that many make, from the first contribution to a folder of keys (protocol, section 9).
+
+A file of the first phase is what `PhaseOne.to_bytes` writes. One of the second is a key file whose parts are the plan
+of the tasks and then the second phase of each statement, in the order of `key_requests`. The folder at the end holds
+both, as `first` and `second`: whoever uses the keys verifies them, and has computed them then.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final, Self
+
+from fedproof import _core
+from fedproof.app.audit_base import require
+from fedproof.app.audit_keys import check_keys
+from fedproof.app.keyfile import MAGIC, decode_key_file, encode_key_file
+from fedproof.app.keyring import MAX_KEY_FILE_BYTES, Keyring
+from fedproof.app.telling import Teller
+from fedproof.app.world import key_requests
+from fedproof.errors import AuditError, FedproofError, InputError, KeyFileError
+from fedproof.learning.plans import Plan, decode_plan
+from fedproof.nodes.params import powers_size
+from fedproof.proving.ceremony import (
+    BEACON_BYTES,
+    Beacon,
+    Contribution,
+    SecondPhases,
+    contribute_first,
+    contributions,
+    verify_first,
+)
+from fedproof.proving.circuit import Circuit, compile_statement
+from fedproof.proving.keys import Keys, VerifyingKey
+from fedproof.storage.folders import disk_errors, new_folder
+
+FIRST: Final = "first"
+SECOND: Final = "second"
+_MAX_PLAN_BYTES: Final = 1 << 16
+_SECOND_IDENTITY: Final = _core.keccak256(b"fedproof/setup/second/v1")
+
+
+@dataclass(frozen=True)
+class FirstFile:
+    """A first phase as a file holds it."""
+
+    phase: _core.PhaseOne
+    number: ClassVar[int] = 1
+
+    @property
+    def contributions(self) -> tuple[Contribution, ...]:
+        """All so far."""
+        return contributions(self.phase)
+
+    def contribute(self, name: str, beacon: Beacon | None, teller: Teller, _: FirstFile | None = None) -> FirstFile:
+        """Verify what is there, and add to it; see `contribute_first` for the errors."""
+        self.verify(teller)
+        teller.doing(f"multiplying {4 * self.phase.size:,} points")
+        return FirstFile(contribute_first(self.phase, name, beacon))
+
+    def verify(self, teller: Teller, _: FirstFile | None = None) -> None:
+        """See `verify_first`."""
+        teller.doing(f"verifying a first phase for {self.phase.size:,} rows")
+        verify_first(self.phase)
+
+    def encode(self) -> bytes:
+        """The file."""
+        return self.phase.to_bytes()
+
+
+@dataclass(frozen=True)
+class SecondFile:
+    """Second phases as a file holds them."""
+
+    plan: Plan
+    phases: SecondPhases
+    number: ClassVar[int] = 2
+
+    @property
+    def contributions(self) -> tuple[Contribution, ...]:
+        """All so far: each is to all keys, and its digest here is that of all their digests."""
+        parts = [contributions(part) for part in self.phases.parts.values()]
+        return tuple(
+            Contribution(each[0].name, each[0].beacon, _core.keccak256(b"".join(one.digest for one in each)))
+            for each in zip(*parts, strict=True)
+        )
+
+    def contribute(
+        self, name: str, beacon: Beacon | None, teller: Teller, first: FirstFile | None = None
+    ) -> SecondFile:
+        """Add to all keys, after they were verified where the first phase is given.
+
+        Raises:
+            KeyFileError: what is there does not hold, or cannot be added to.
+        """
+        if first is not None:
+            self.verify(teller, first)
+        teller.doing(f"adding to the keys of {len(self.phases.parts)} statements")
+        return SecondFile(self.plan, self.phases.contribute(name, beacon))
+
+    def verify(self, teller: Teller, first: FirstFile | None = None) -> None:
+        """Check it against the circuits that this package compiles for its plan, and against the first phase.
+
+        Raises:
+            InputError: the first phase is not given. KeyFileError: it does not hold.
+        """
+        if first is None:
+            raise InputError("a second phase is verified with the first phase that it was made over: name that, too")
+        first.verify(teller)
+        teller.doing("compiling circuits")
+        circuits = circuits_of(self.plan)
+        teller.doing(f"verifying the second phases of {', '.join(circuits)}")
+        self.phases.verify(circuits, first.phase)
+
+    def encode(self) -> bytes:
+        """The file."""
+        parts = [part.to_bytes() for part in self.phases.parts.values()]
+        return encode_key_file(_SECOND_IDENTITY, [self.plan.encode(), *parts])
+
+
+SetupFile = FirstFile | SecondFile
+
+
+def read_setup(path: Path) -> SetupFile:
+    """Read a file of either phase. Its points are on their curves then; nothing else of it is verified.
+
+    Raises:
+        InputError: it cannot be read. KeyFileError: it is damaged, or no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_KEY_FILE_BYTES)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        return _decode_second(data) if data.startswith(MAGIC) else FirstFile(_core.PhaseOne.from_bytes(data))
+    except (ValueError, InputError, KeyFileError) as error:  # the core says ValueError
+        raise KeyFileError(f"{path}: {error}") from None
+
+
+def read_first(path: Path) -> FirstFile:
+    """Read a file of a first phase; see `read_setup` for the errors."""
+    found = read_setup(path)
+    if not isinstance(found, FirstFile):
+        raise InputError(f"{path} is of the second phase; name the file of the first")
+    return found
+
+
+def read_second(path: Path) -> SecondFile:
+    """Read a file of a second phase; see `read_setup` for the errors."""
+    found = read_setup(path)
+    if not isinstance(found, SecondFile):
+        raise InputError(f"{path} is of the first phase; name the file of the second")
+    return found
+
+
+def _decode_second(data: bytes) -> SecondFile:
+    head, *parts = decode_key_file(data, _SECOND_IDENTITY)
+    plan = decode_plan(head)
+    names = list(key_requests(plan))
+    if len(parts) != len(names):
+        raise KeyFileError(f"it has the keys of {len(parts)} statements, and its plan has {len(names)}")
+    phases = {name: _core.PhaseTwo.from_bytes(part) for name, part in zip(names, parts, strict=True)}
+    counts = {tuple((one.name, one.beacon) for one in contributions(phase)) for phase in phases.values()}
+    if len(counts) != 1:
+        raise KeyFileError("not every contribution is to all of its keys")
+    return SecondFile(plan, SecondPhases(phases))
+
+
+def beacon_of(value: str, log: int) -> Beacon:
+    """A beacon from what a user types.
+
+    Raises:
+        InputError: it is not 64 hexadecimal digits.
+    """
+    digits = value.removeprefix("0x")
+    if len(digits) != 2 * BEACON_BYTES or not set(digits.lower()) <= set("0123456789abcdef"):
+        raise InputError(f"a beacon is {2 * BEACON_BYTES} hexadecimal digits, such as the hash of a block")
+    return Beacon(bytes.fromhex(digits), log)
+
+
+def plan_file(first: Path) -> Path:
+    """Where the plan of a first phase is: beside it."""
+    return first.with_name(first.name + ".plan")
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Raises:
+        InputError: it cannot be read, or is none.
+    """
+    try:
+        with path.open("rb") as file:
+            return decode_plan(file.read(_MAX_PLAN_BYTES))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except FedproofError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def check_new(path: Path) -> None:
+    """Refuse a name that is taken, before any work.
+
+    Raises:
+        InputError: it is.
+    """
+    if os.path.lexists(path):
+        raise InputError(f"{path} exists already; name another file, for each contribution is one")
+
+
+def write_setup(path: Path, data: bytes) -> None:
+    """Write a file that does not exist yet.
+
+    Raises:
+        InputError: it does, or the disk refuses.
+    """
+    check_new(path)
+    with disk_errors(path), tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).rename(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def circuits_of(plan: Plan) -> dict[str, Circuit]:
+    """The circuits of a plan, by the names that its keys have."""
+    return {name: compile_statement(request.statement) for name, request in key_requests(plan).items()}
+
+
+def start_first(plan: Plan) -> FirstFile:
+    """A first phase that is large enough for a plan, before anybody contributed."""
+    domains = [circuit.r1cs.domain_size for circuit in circuits_of(plan).values()]
+    rows = max(
+        *domains, *(position + 1 for position in _mask_positions(plan).values()), -(-(powers_size(plan) + 1) // 2)
+    )
+    return FirstFile(_core.PhaseOne.start((rows - 1).bit_length()))
+
+
+def start_second(first: FirstFile, plan: Plan, teller: Teller) -> SecondFile:
+    """Second phases of a plan's statements over a finished first phase, which is verified.
+
+    Raises:
+        KeyFileError: the first phase does not hold, is not finished, or too small.
+    """
+    first.verify(teller)
+    teller.doing("compiling circuits")
+    circuits = circuits_of(plan)
+    largest = max(circuit.r1cs.domain_size for circuit in circuits.values())
+    teller.doing(f"computing keys, the largest over a domain of {largest:,}")
+    return SecondFile(plan, SecondPhases.start(circuits, first.phase))
+
+
+def finish(first: FirstFile, second: SecondFile, folder: Path, teller: Teller) -> dict[str, bytes]:
+    """Verify a finished setup, and put both phases into a folder; returns the digests of the verifying keys.
+
+    Raises:
+        KeyFileError: a phase does not hold, has contributions of fewer than two, or no beacon.
+        InputError: the folder exists, or the disk refuses.
+    """
+    with new_folder(folder) as part:
+        _, keys = made_keys(first, second, teller)
+        write_setup(part / FIRST, first.encode())
+        write_setup(part / SECOND, second.encode())
+    return {name: _core.keccak256(key.verifying.encode()) for name, key in keys.items()}
+
+
+def made_keys(first: FirstFile, second: SecondFile, teller: Teller) -> tuple[_core.Srs, Mapping[str, Keys]]:
+    """Powers of tau and keys of a finished setup, after all of it was verified; see `finish` for the errors."""
+    plan, positions = second.plan, _mask_positions(second.plan)
+    teller.doing("compiling circuits")
+    circuits = circuits_of(plan)
+    teller.doing(f"verifying both phases of {', '.join(circuits)}")
+    try:
+        srs = first.phase.srs(powers_size(plan), sorted(set(positions.values())))
+    except ValueError as error:
+        raise KeyFileError(f"the first phase: {error}") from None
+    keys = second.phases.keys(circuits, first.phase, srs, positions)
+    try:
+        check_keys(plan, srs, {name: key.verifying for name, key in keys.items()}, circuits)
+    except AuditError as error:  # factors that were chosen, for those that are drawn never coincide
+        raise KeyFileError(str(error)) from None
+    return srs, keys
+
+
+def read_finished(folder: Path) -> tuple[FirstFile, SecondFile]:
+    """Both phases of a folder that `finish` wrote. Nothing of them is verified.
+
+    Raises:
+        InputError: it is no such folder. KeyFileError: a file is damaged.
+    """
+    if not (folder / FIRST).is_file() or not (folder / SECOND).is_file():
+        raise InputError(f"{folder} is no folder of a finished setup: make it with fedproof setup finish")
+    return read_first(folder / FIRST), read_second(folder / SECOND)
+
+
+@dataclass(frozen=True)
+class VerifiedSetup:
+    """A finished setup that was verified: who made which keys."""
+
+    first: tuple[Contribution, ...]
+    second: tuple[Contribution, ...]
+    keys: Mapping[str, VerifyingKey]
+
+    @classmethod
+    def read(cls, folder: Path, teller: Teller) -> Self:
+        """Read what `finish` wrote, and verify all of it; see `read_finished` and `made_keys` for the errors."""
+        first, second = read_finished(folder)
+        _, keys = made_keys(first, second, teller)
+        verifying = {name: key.verifying for name, key in keys.items()}
+        return cls(first.contributions, second.contributions, verifying)
+
+    def check(self, keys: Mapping[str, VerifyingKey]) -> str:
+        """That these are the setup's keys; returns a line for the auditor's report.
+
+        Raises:
+            AuditError: one of them is another, or not of this setup.
+        """
+        for name, key in keys.items():
+            require(key == self.keys.get(name), f"the {name} key is not the one of this setup")
+        people = [[one.name for one in phase if one.beacon is None] for phase in (self.first, self.second)]
+        return (
+            f"the keys are those of the setup that {', '.join(people[0])} made in its first phase, and "
+            f"{', '.join(people[1])} in its second, each ended by a beacon"
+        )
+
+
+def keep_keys(folder: Path, keyring: Keyring, teller: Teller) -> Plan:
+    """Verify what `finish` wrote, and keep its keys in a keyring; returns their plan.
+
+    See `read_finished` and `made_keys` for the errors.
+    """
+    first, second = read_finished(folder)
+    srs, keys = made_keys(first, second, teller)
+    keyring.keep_srs(powers_size(second.plan), list(_mask_positions(second.plan).values()), srs)
+    keyring.keep_keys(list(keys.values()))
+    return second.plan
+
+
+def names_of(found: Iterable[Contribution]) -> list[str]:
+    """A line for each contribution."""
+    return [
+        f"{number}. {one.name}"
+        + (f" (beacon {one.beacon.value.hex()}, hashed 2^{one.beacon.log} times)" if one.beacon else "")
+        + f": {one.digest.hex()}"
+        for number, one in enumerate(found, 1)
+    ]
+
+
+def _mask_positions(plan: Plan) -> dict[str, int]:
+    requests = key_requests(plan)
+    return {name: request.mask_position for name, request in requests.items() if request.mask_position is not None}

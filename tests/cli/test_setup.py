@@ -1,0 +1,88 @@
+"""`fedproof setup` as its users meet it: two hospitals and a beacon, from nothing to a folder of keys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.app.setups_support import BEACON, SHAPE, small
+from tests.cli.conftest import Here
+
+__all__ = ["small"]
+
+pytestmark = pytest.mark.usefixtures("small")
+
+
+def test_two_hospitals_make_keys_together(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    start = here("setup", "start", *SHAPE, "first.0")
+    assert start.returncode == 0
+    assert "fedproof setup contribute first.0 NEXT --name NAME" in start.stdout
+    assert here("setup", "contribute", "first.0", "first.1", "--name", "north").returncode == 0
+    assert here("setup", "contribute", "first.1", "first.2", "--name", "south").returncode == 0
+    early = here("setup", "keys", "first.2", "second.0", "--plan", "first.0.plan")
+    assert (early.returncode, early.stdout) == (8, "")
+    assert "the first phase does not end with a beacon yet" in early.stderr
+    done = here("setup", "beacon", "first.2", "first", BEACON, "--hashes", "4", "--name", "block 812", "--json")
+    assert json.loads(done.stdout)["contributions"][2]["beacon"] == {"value": BEACON, "log": 4}
+
+    assert here("setup", "keys", "first", "second.0", "--plan", "first.0.plan").returncode == 0
+    assert here("setup", "contribute", "second.0", "second.1", "--name", "north", "--first", "first").returncode == 0
+    assert here("setup", "contribute", "second.1", "second.2", "--name", "south").returncode == 0
+    assert here("setup", "beacon", "second.2", "second", BEACON, "--name", "block 977").returncode == 0
+    told = here("setup", "verify", "second", "--first", "first")
+    assert told.returncode == 0
+    lines = told.stdout.splitlines()
+    assert [line.split(" ")[1].rstrip(":") for line in lines[:3]] == ["north", "south", "block"]
+    assert lines[-1] == "second holds"
+
+    finished = here("setup", "finish", "first", "second", "setup", "--json")
+    assert finished.returncode == 0
+    assert set(json.loads(finished.stdout)["keys"]) == {"training", "aggregation"}
+    assert sorted(path.name for path in Path("setup").iterdir()) == ["first", "second"]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {
+        "first.0", "first.0.plan", "first.1", "first.2", "first", "second.0", "second.1", "second.2", "second", "setup",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["start", "32", "1", "out"], 2, "columns"),
+        (["start", *SHAPE, "taken"], 2, "exists already"),
+        (["contribute", "none", "out", "--name", "n"], 2, "none cannot be read: No such file"),
+        (["contribute", "taken", "out", "--name", "n"], 8, "taken: not a first phase of a setup"),
+        (["contribute", "begun", "taken", "--name", "n"], 2, "taken exists already"),
+        (["contribute", "begun", "out", "--name", ""], 8, "a contributor's name has 1 to 100 bytes"),
+        (["beacon", "begun", "out", "12"], 2, "a beacon is 64 hexadecimal digits"),
+        (["keys", "begun", "out", "--plan", "taken"], 2, "taken: "),
+        (["keys", "begun", "out", "--plan", "begun.plan"], 8, "the first phase has contributions of 0"),
+        (["verify", "taken"], 8, "taken: not a first phase of a setup"),
+        (["finish", "begun", "begun", "out"], 2, "begun is of the first phase; name the file of the second"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("taken").write_text("something else")
+    assert here("setup", "start", *SHAPE, "begun").returncode == 0
+    done = here("setup", *words)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("fedproof: ")
+    assert not Path("out").exists()
+    assert Path("taken").read_text() == "something else"
+
+
+def test_names_of_others_reach_no_terminal_as_they_are(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert here("setup", "start", *SHAPE, "begun").returncode == 0
+    assert here("setup", "contribute", "begun", "next", "--name", "a\N{RIGHT-TO-LEFT OVERRIDE}b").returncode == 0
+    shown = here("setup", "verify", "next").stdout
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in shown
