@@ -22,6 +22,7 @@ from tests.support.flaky import (
     Handler,
     content,
     execute_then_drop,
+    foreign_error,
     refusal,
     result,
     status,
@@ -83,6 +84,9 @@ FAULTS: dict[str, Handler] = {
     "deep": content(b"[" * 100_000),
     "binary": content(bytes(range(256))),
     "wrong_id": wrong_id,
+    "wrong_id_error": foreign_error,
+    "error_word": content(b'{"jsonrpc": "2.0", "id": 1, "result": null, "error": "unauthorized"}'),
+    "error_list": content(b'{"jsonrpc": "2.0", "id": 1, "result": null, "error": ["unauthorized"]}'),
     "rate_limit": refusal(-32005, "daily request count exceeded, request rate limited"),
     "rate_limit_code": refusal(429, "slow down"),
     "hangs": Exchange.hang,
@@ -145,11 +149,19 @@ def test_refusal_by_json_rpc_is_final(node: FlakyNode, rpc: HttpRpc) -> None:
 
 def test_refusal_is_read_whatever_the_status(node: FlakyNode, rpc: HttpRpc) -> None:
     error = b'{"jsonrpc": "2.0", "id": 1, "error": {"code": 3, "message": "execution reverted", "data": "0x1234"}}'
-    node.faults["eth_call"] = [status(400, error), content(error.replace(b'"0x1234"', b'{"data": "0x1234"}'))]
+    hardhat = error.replace(b'"id": 1', b'"id": 2').replace(b'"0x1234"', b'{"data": "0x1234"}')
+    node.faults["eth_call"] = [status(400, error), content(hardhat)]
     for _ in range(2):
         with pytest.raises(RpcError) as caught:
             rpc.request("eth_call")
         assert (caught.value.code, caught.value.data) == (3, b"\x12\x34")
+
+
+def test_refusal_may_leave_out_the_request_that_it_is_about(node: FlakyNode, rpc: HttpRpc) -> None:
+    error = b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": "invalid request"}}'
+    node.faults["eth_call"] = [content(error)]
+    with pytest.raises(RpcError, match="invalid request"):
+        rpc.request("eth_call")
 
 
 def test_answer_without_end_is_cut_off(node: FlakyNode, rpc: HttpRpc) -> None:

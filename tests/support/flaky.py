@@ -152,6 +152,39 @@ def execute_then_drop(exchange: Exchange) -> None:
     exchange.drop()
 
 
+def execute_then(handler: Handler) -> Handler:
+    """Does it and answers otherwise."""
+
+    def both(exchange: Exchange) -> None:
+        exchange.execute()
+        handler(exchange)
+
+    return both
+
+
+@dataclass
+class Forwarded:
+    """Passes transactions on to nodes that this one does not see, and answers otherwise."""
+
+    answer: Handler
+    passed: list[str] = field(default_factory=list)
+
+    def __call__(self, exchange: Exchange) -> None:
+        self.passed.append(exchange.body["params"][0])
+        self.answer(exchange)
+
+    def arrive(self, chain: EmbeddedNode) -> None:
+        """They reach the chain."""
+        for raw in dict.fromkeys(self.passed):
+            chain.request("eth_sendRawTransaction", raw)
+
+
+def foreign_error(exchange: Exchange) -> None:
+    """Answers another request with an error."""
+    body = {"jsonrpc": "2.0", "id": 10**9, "error": {"code": -32000, "message": "insufficient funds"}}
+    exchange.send(json.dumps(body).encode())
+
+
 def swallow(exchange: Exchange) -> None:
     """Takes a transaction, says so, and forgets it."""
     from eth_utils.crypto import keccak

@@ -117,17 +117,19 @@ class HttpRpc:
             message = json.loads(answer)
         except (ValueError, RecursionError):
             message = None
-        if not isinstance(message, dict) or not ("result" in message or isinstance(message.get("error"), dict)):
+        told = message.get("error") if isinstance(message, dict) else None
+        if not isinstance(message, dict) or not (isinstance(told, dict) or (told is None and "result" in message)):
             if status != 200:
                 raise LedgerError(f"{self.url} answers with HTTP status {status}: check the URL and its credentials")
             raise _Again("the answer is no JSON-RPC")
-        if "error" in message and message["error"] is not None:
-            refusal = _rpc_error(method, message["error"])
+        # An error may leave the id out: a node that cannot read a request does not know it.
+        if message.get("id") != number and (told is None or message.get("id") is not None):
+            raise _Again("the answer is to another request")
+        if told is not None:
+            refusal = _rpc_error(method, told)
             if refusal.code == _TOO_MANY_REQUESTS or any(text in refusal.detail.lower() for text in _BUSY):
                 raise _Again(refusal.detail[:100])
             raise refusal
-        if message.get("id") != number:
-            raise _Again("the answer is to another request")
         return message["result"]
 
     def _post(self, body: bytes) -> tuple[int, bytes]:
