@@ -45,7 +45,18 @@ from fedproof.sharing import Output, Share
 from fedproof.storage import BlobStore
 from tests.contracts import toy
 from tests.ledger.conftest import deploy_probe
-from tests.support.flaky import Exchange, FlakyNode, Handler, content, execute_then_drop, result, status, swallow
+from tests.support.flaky import (
+    Exchange,
+    FlakyNode,
+    Handler,
+    content,
+    execute_then,
+    execute_then_drop,
+    refusal,
+    result,
+    status,
+    swallow,
+)
 from tests.support.fulldisk import SmallDisk
 from tests.support.leaks import found_in, needles, process_list
 
@@ -60,6 +71,9 @@ FAULTS: dict[str, list[Handler]] = {
     "an error page, then taken and forgotten": [content(b"<html>502"), swallow],
     "sent twice": [execute_then_drop, Exchange.drop],
     "null where a hash should be": [status(500), content(b"null")],
+    "taken, and said to have timed out": [execute_then(refusal(-32000, "request timed out"))],
+    "taken, and said to revert": [execute_then(refusal(3, "execution reverted"))],
+    "taken, and said to be too late": [execute_then(status(408, b"late"))],
 }
 
 

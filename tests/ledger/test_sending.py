@@ -10,17 +10,20 @@ import pytest
 from web3.contract import Contract
 
 from fedproof.errors import ContractRejected, InputError, LedgerError, RevertedError
-from fedproof.ledger import Account, Chain, ReplacedError, SendingPolicy, UnsettledError, read_signed
+from fedproof.ledger import Account, Chain, ReplacedError, SendingPolicy, UnsettledError, http, read_signed
 from fedproof.ledger.embedded.genesis import FAUCET_KEY
 from fedproof.ledger.sending import TX_GAS_CAP
 from tests.ledger.conftest import PROBE, deploy_probe
 from tests.support.flaky import (
     Exchange,
     FlakyNode,
+    Forwarded,
     Handler,
     content,
+    execute_then,
     execute_then_drop,
     execute_then_hang,
+    foreign_error,
     refusal,
     result,
     status,
@@ -94,6 +97,48 @@ def test_transaction_happens_once_after(
     assert stored(node, probe) == 1
 
 
+ODD: dict[str, Handler] = {
+    "408": status(408, b"took too long"),
+    "too_large": content(b"x" * 100_001),
+    "time_out_as_error": refusal(-32000, "request timed out"),
+    "error_of_another_request": foreign_error,
+    "error_in_a_word": content(b'{"jsonrpc": "2.0", "id": 1, "result": null, "error": "unauthorized"}'),
+    "reverted": refusal(3, "execution reverted"),
+    "refused_by_one_that_took_it": refusal(-32000, "insufficient funds for gas * price + value"),
+}
+
+
+@pytest.mark.parametrize("answer", ODD)
+def test_transaction_that_was_taken_is_followed_whatever_the_answer(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_MAX_RESPONSE", 100_000)
+    node.faults[SEND] = [execute_then(ODD[answer])] * 4
+    assert chain.transact(probe.functions.store(1, 2, b""), alice).status == 1
+    assert len(sent_bytes(node)) == 1
+    assert stored(node, probe) == 1
+
+
+@pytest.mark.parametrize("answer", [name for name in ODD if name != "refused_by_one_that_took_it"])
+def test_whoever_tries_again_sends_the_same_bytes_after_an_odd_answer(
+    node: FlakyNode, probe: Contract, alice: Account, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes went on to a node that is not seen yet: what the answer says is no end of them."""
+    monkeypatch.setattr(http, "_MAX_RESPONSE", 100_000)
+    forwarded = Forwarded(ODD[answer])
+    node.faults[SEND] = [forwarded] * 100
+    with connect(node, HASTY, retries=0) as chain:
+        function = chain.contract_at(PROBE, probe.address).functions.store(1, 2, b"")
+        with pytest.raises(LedgerError):
+            chain.transact(function, alice)
+        node.faults.clear()
+        forwarded.arrive(node.chain)
+        assert chain.transact(function, alice).status == 1
+        assert chain._sender._unsettled == {}
+    assert len(sent_bytes(node)) == 1
+    assert stored(node, probe) == 1
+
+
 def test_time_out_is_no_second_send_even_for_a_caller_who_tries_again(
     node: FlakyNode, probe: Contract, alice: Account
 ) -> None:
@@ -132,7 +177,23 @@ def test_refused_transaction_is_not_sent_again(node: FlakyNode, chain: Chain, pr
         chain.transact(probe.functions.store(1, 1, b""), alice)
     assert len(node.asked(SEND)) == 1
     assert stored(node, probe) == 0
+    assert chain._sender._unsettled == {}  # it will be signed anew, at the fees of then
     assert chain.transact(probe.functions.store(1, 1, b""), alice).status == 1
+
+
+def test_refusal_by_a_node_that_cannot_be_asked_what_it_holds_is_no_end(
+    node: FlakyNode, probe: Contract, alice: Account
+) -> None:
+    forwarded = Forwarded(refusal(-32000, "transaction underpriced"))
+    node.faults[SEND] = [forwarded]
+    node.faults["eth_getTransactionByHash"] = [status(503)]
+    with connect(node, retries=0) as chain:
+        function = chain.contract_at(PROBE, probe.address).functions.store(1, 1, b"")
+        with pytest.raises(LedgerError, match="underpriced"):
+            chain.transact(function, alice)
+        forwarded.arrive(node.chain)
+        assert chain.transact(function, alice).status == 1
+    assert stored(node, probe) == 1
 
 
 def test_refusal_after_a_loss_is_waited_out(node: FlakyNode, chain: Chain, probe: Contract, alice: Account) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fedproof.errors import LedgerError, RevertedError
+from fedproof.errors import ContractRejected, LedgerError, RevertedError
 from fedproof.ledger import Account, Chain, SendingPolicy, SignedTransaction, UnsettledError, read_signed
 from fedproof.ledger.accounts import account_from_key
 from fedproof.ledger.http import UnreachableError
@@ -18,6 +18,7 @@ from fedproof.nodes import provider as provider_module
 from fedproof.nodes.outbox import forget, send_once, settle_saved
 from fedproof.nodes.provider import Provider
 from tests.nodes.paper import Desk
+from tests.support.flaky import FlakyNode, Forwarded, refusal
 
 TO = "0x" + "11" * 20
 
@@ -64,6 +65,28 @@ def test_what_failed_keeps_nothing_else_from_being_settled(desk: Desk, chain: Ch
         desk.state.put(outbox={**desk.state.get("outbox", {}), name: transaction.raw.hex()})
     assert [name for name, _ in settle_saved(chain, desk.state, "grant/")] == ["grant/2"]
     assert list(desk.state.get("outbox")) == ["grant/2"]
+
+
+def test_an_answer_to_sending_is_no_end_of_a_transaction(desk: Desk) -> None:
+    """The node passes the bytes on, tries them out and says that they revert; elsewhere they are mined."""
+    policy = SendingPolicy(receipt_seconds=5.0, poll_seconds=0.02)
+    with FlakyNode() as node, Chain.connect(node.url, retries=0, policy=policy, pause=lambda _: None) as chain:
+        sender = chain.new_account("sender")
+        token = chain.deploy("AccessToken", 10**24, sender=sender)
+        node.seen.clear()
+        forwarded = Forwarded(refusal(3, "execution reverted"))
+        node.faults["eth_sendRawTransaction"] = [forwarded]
+
+        def prepare() -> SignedTransaction:
+            return chain.prepare(token.functions.transfer(TO, 1), sender)
+
+        with pytest.raises(LedgerError, match="the contract rejected the call") as caught:
+            send_once(chain, desk.state, "pay/1", prepare)
+        assert not isinstance(caught.value, ContractRejected)
+        assert list(desk.state.get("outbox")) == ["pay/1"]
+        forwarded.arrive(node.chain)
+        assert send_once(chain, desk.state, "pay/1", prepare).status == 1
+        assert chain.call(token.functions.balanceOf(TO)) == 1
 
 
 # -- a provider's answers --

@@ -29,6 +29,27 @@ _LOOKS = 4
 # What nodes answer to bytes that they hold already, in their pool or in a block. "Nonce too low" may also mean that
 # another transaction has the nonce; waiting tells the two apart.
 _ALREADY_THERE = ("already known", "already imported", "known transaction", "already exists", "nonce too low")
+# What nodes answer to bytes that they have looked at and take from nobody. Any other answer, such as that something
+# timed out or that the call reverts, may come from a node that has passed the bytes on.
+_NEVER_TAKEN = (
+    "insufficient funds",
+    "cannot afford",
+    "enough balance",
+    "exceeds account balance",
+    "intrinsic gas",
+    "underpriced",
+    "base fee",
+    "max priority fee per gas higher",
+    "gas limit",
+    "exceeds the configured cap",
+    "nonce too high",
+    "invalid transaction nonce",
+    "invalid sender",
+    "invalid signature",
+    "invalid chain id",
+    "cannot be decoded",
+    "not supported",
+)
 
 
 class UnsettledError(LedgerError):
@@ -44,6 +65,10 @@ class UnsettledError(LedgerError):
 
 class ReplacedError(LedgerError):
     """Another transaction of the account took the nonce, so that this one can never be mined."""
+
+
+class RefusedError(LedgerError):
+    """The node refused the transaction for a fault of its own and does not hold it: another may be signed."""
 
 
 @dataclass(frozen=True)
@@ -152,24 +177,41 @@ class Sender:
     def broadcast(self, transaction: SignedTransaction) -> None:
         """Hands the signed bytes to the node; doing so again changes nothing.
 
+        No answer says that a contract rejected the call (`ContractRejected`): a node that says so may have passed the
+        bytes on, and they may fare better elsewhere. Only a receipt says what became of them.
+
         Raises:
+            RefusedError: the node never takes it, and does not hold it.
             UnreachableError: no answer; the transaction may have arrived.
-            LedgerError: the node refused it.
+            LedgerError: an answer that is no such refusal; it may have arrived, too.
         """
         try:
             self._rpc.request("eth_sendRawTransaction", hex_data(transaction.raw))
-        except RpcError as error:
-            if any(text in error.detail.lower() for text in _ALREADY_THERE):
+        except UnreachableError:
+            raise
+        except LedgerError as error:
+            detail = error.detail.lower() if isinstance(error, RpcError) else ""
+            if any(text in detail for text in _ALREADY_THERE):
                 return
-            raise self._diagnosis.meaning(error, f"sending {transaction.tx_hash}") from error
+            try:
+                if self._is_known(transaction):
+                    return
+            except LedgerError:
+                detail = ""  # who does not say what it holds does not say that it refused for good
+            if not isinstance(error, RpcError):
+                raise
+            said = str(self._diagnosis.meaning(error, f"sending {transaction.tx_hash}"))
+            kind = RefusedError if any(text in detail for text in _NEVER_TAKEN) else LedgerError
+            raise kind(said) from error
 
     def send(
         self, sender: Account, to: str | None, data: bytes, *, value: int, gas: int | None, what: str
     ) -> SignedTransaction:
         """`prepare` and `broadcast`, one at a time for each account.
 
-        A transaction of the account whose fate is unknown after a time-out is followed first; and if it asks for the
-        very same, it is the one returned. So a caller who tries again does not do a thing twice.
+        A transaction of the account whose fate is unknown, after a time-out or an answer that is no refusal, is
+        followed first; and if it asks for the very same, it is the one returned. So a caller who tries again does not
+        do a thing twice.
         """
         with self._lock_of(sender.address):
             unsettled = self._unsettled.get(sender.address)
@@ -181,8 +223,13 @@ class Sender:
             transaction = self.prepare(sender, to, data, value=value, gas=gas, what=what)
             try:
                 self.broadcast(transaction)
+            except RefusedError:
+                raise
             except UnreachableError:
                 self._unsettled[sender.address] = transaction  # it may have arrived: waiting sends it again
+            except BaseException:
+                self._unsettled[sender.address] = transaction  # so it may, but the caller should know what was said
+                raise
             return transaction
 
     def wait_raw(self, transaction: SignedTransaction) -> dict[str, Any]:
