@@ -14,7 +14,7 @@ import pytest
 from fedproof.app.connection import Connection
 from fedproof.app.nodefile import read_config
 from fedproof.app.presence import announced
-from fedproof.app.running import Parts, make_role, open_store, take_state
+from fedproof.app.running import Parts, connect, make_role, open_store, take_state
 from fedproof.errors import StateError, StorageError
 from fedproof.nodes.roles.acts import Acts
 from fedproof.nodes.roles.participant import Limits, ParticipantRole
@@ -24,6 +24,7 @@ from fedproof.sealing import KeyPair
 from fedproof.storage import BlobStore
 from tests.app.test_nodeconfig import LEAST, SOMEBODY, WORKERS, key_file
 from tests.nodes.cast import Notes
+from tests.support.flaky import FlakyNode
 
 
 def parts(folder: Path, text: str) -> Parts:
@@ -125,3 +126,13 @@ def test_a_store_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None:
     missing.mkdir()
     for store in (open_store(str(missing)), network.store, open_store("memory://running")):
         assert isinstance(store, BlobStore)
+
+
+def test_a_node_gives_a_transaction_up_at_its_own_depth() -> None:
+    with FlakyNode() as node:
+        chain = SimpleNamespace(rpc=node.url, confirmations=7, timeout=5.0, retries=0, poll_seconds=0.1)
+        config: Any = SimpleNamespace(chain=chain)
+        document: Any = SimpleNamespace(chain_id=31_337)
+        with connect(config, document, lambda _: None) as connected:
+            assert connected._policy.rival_confirmations == 7
+            assert connected._policy.confirmations == 0  # it acts at the head

@@ -213,6 +213,29 @@ def test_replaced_transaction_is_noticed(node: FlakyNode, chain: Chain, probe: C
     assert stored(node, probe) == 1
 
 
+@pytest.mark.parametrize("depths", [{"confirmations": 3}, {"rival_confirmations": 3}], ids=str)
+def test_a_rival_counts_only_when_it_is_deep_enough(
+    node: FlakyNode, probe: Contract, alice: Account, depths: dict[str, int]
+) -> None:
+    with connect(node, SendingPolicy(receipt_seconds=0.5, poll_seconds=0.02, **depths)) as chain:
+        functions = chain.contract_at(PROBE, probe.address).functions
+        lost, rival = (chain.prepare(functions.store(key, key, b""), alice) for key in (1, 2))
+        snapshot = node.chain.request("evm_snapshot")
+        chain.broadcast(rival)
+        for _ in range(3):
+            with pytest.raises(UnsettledError):
+                chain.wait(lost)
+            node.chain.request("evm_mine")
+        chain._sender._policy = SendingPolicy(poll_seconds=0.02, **depths)  # type: ignore[arg-type]
+        with pytest.raises(ReplacedError):
+            chain.wait(lost)
+        # Had it been given up before, another would have been sent in its place, and now both be there.
+        assert node.chain.request("evm_revert", snapshot) is True
+        chain.broadcast(lost)
+        node.chain.request("anvil_mine", "0x3")
+        assert chain.wait(lost).status == 1
+
+
 def test_one_look_of_a_node_that_lags_is_not_believed(
     node: FlakyNode, chain: Chain, probe: Contract, alice: Account
 ) -> None:

@@ -262,7 +262,11 @@ def connect(config: NodeConfig, document: DeploymentFile, rest: Callable[[float]
     Raises:
         UnreachableError: it does not answer. LedgerError: it is another chain.
     """
-    policy = SendingPolicy(receipt_seconds=_RECEIPT_SECONDS, poll_seconds=min(1.0, config.chain.poll_seconds))
+    policy = SendingPolicy(
+        rival_confirmations=config.chain.confirmations or 0,
+        receipt_seconds=_RECEIPT_SECONDS,
+        poll_seconds=min(1.0, config.chain.poll_seconds),
+    )
     return Chain.connect(
         config.chain.rpc,
         chain_id=document.chain_id,

@@ -77,6 +77,8 @@ class SendingPolicy:
 
     Attributes:
         confirmations: blocks that must follow a transaction's block before it counts.
+        rival_confirmations: blocks that must follow another one with its nonce before it is given up; at least
+            `confirmations`. For nodes, which act at the head and judge at a depth of their own.
         receipt_seconds: how long to wait for a receipt.
         poll_seconds: longest pause between two looks.
         max_fee_per_gas: wei; a node that asks for more is refused.
@@ -85,6 +87,7 @@ class SendingPolicy:
     """
 
     confirmations: int = 0
+    rival_confirmations: int = 0
     receipt_seconds: float = 120.0
     poll_seconds: float = 1.0
     max_fee_per_gas: int = 1_000 * GWEI
@@ -154,7 +157,9 @@ class Sender:
         if account is None or limits is None:
             return None
         base = self._latest_block().get("baseFeePerGas")
-        if base is None or limits[0] >= parse_quantity(base, "a base fee") or self._is_nonce_taken(transaction):
+        if base is None or limits[0] >= parse_quantity(base, "a base fee"):
+            return None
+        if self._is_nonce_taken(transaction, "latest"):
             return None
         fees = self._fees()
         # nodes take another one of the same nonce only if both of its limits are a tenth higher
@@ -237,7 +242,7 @@ class Sender:
 
         Raises:
             UnsettledError: the time is over.
-            ReplacedError: another transaction took the nonce.
+            ReplacedError: another transaction took the nonce, and is deep enough.
         """
         deadline = time.monotonic() + self._policy.receipt_seconds
         pause = 0.01
@@ -248,7 +253,7 @@ class Sender:
                 receipt = self._receipt(transaction)
                 if receipt is not None or self._is_known(transaction):
                     taken.clear()
-                elif self._is_nonce_taken(transaction):
+                elif self._is_nonce_taken(transaction, self._deep_block()):
                     taken.append(time.monotonic())
                 else:
                     taken.clear()
@@ -323,15 +328,22 @@ class Sender:
             return None
         if not isinstance(receipt, dict) or "blockNumber" not in receipt:
             raise LedgerError("the node sent a malformed receipt")
-        if self._policy.confirmations:
-            # A reorganisation takes the receipt away again, so that it is asked for at every look.
-            head = parse_quantity(self._rpc.request("eth_blockNumber"), "a block number")
-            if head < parse_quantity(receipt["blockNumber"], "a block number") + self._policy.confirmations:
-                return None
+        depth = self._policy.confirmations
+        # A reorganisation takes the receipt away again, so that it is asked for at every look.
+        if depth and self._head() < parse_quantity(receipt["blockNumber"], "a block number") + depth:
+            return None
         return receipt
 
-    def _is_nonce_taken(self, transaction: SignedTransaction) -> bool:
-        count = self._rpc.request("eth_getTransactionCount", transaction.sender, "latest")
+    def _head(self) -> int:
+        return parse_quantity(self._rpc.request("eth_blockNumber"), "a block number")
+
+    def _deep_block(self) -> str:
+        """The last block that is believed about rivals: a reorganisation may take back those of later ones."""
+        depth = max(self._policy.confirmations, self._policy.rival_confirmations)
+        return hex(max(0, self._head() - depth)) if depth else "latest"
+
+    def _is_nonce_taken(self, transaction: SignedTransaction, block: str) -> bool:
+        count = self._rpc.request("eth_getTransactionCount", transaction.sender, block)
         return parse_quantity(count, "an account's nonce") > transaction.nonce
 
     def _is_known(self, transaction: SignedTransaction) -> bool:
