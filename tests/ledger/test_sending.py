@@ -13,6 +13,7 @@ from fedproof.errors import ContractRejected, InputError, LedgerError, RevertedE
 from fedproof.ledger import Account, Chain, ReplacedError, SendingPolicy, UnsettledError, http, read_signed
 from fedproof.ledger.embedded.genesis import FAUCET_KEY
 from fedproof.ledger.sending import TX_GAS_CAP
+from fedproof.ledger.transactions import fee_limits
 from tests.ledger.conftest import PROBE, deploy_probe
 from tests.support.flaky import (
     Exchange,
@@ -322,6 +323,14 @@ def test_fee_over_the_limit_is_not_paid(node: FlakyNode, chain: Chain, probe: Co
     with pytest.raises(LedgerError, match="wei per gas"):
         chain.transact(function, alice)
     assert node.asked(SEND) == []
+
+
+def test_a_tip_is_paid_up_to_its_own_limit(node: FlakyNode, chain: Chain, probe: Contract, alice: Account) -> None:
+    """A base fee is the chain's, and a lie about it costs nothing; a tip is paid in full, whoever named it."""
+    node.faults["eth_maxPriorityFeePerGas"] = [result(hex(tip * 10**9)) for tip in (49, 50, 990)]
+    limits = [fee_limits(chain.prepare(probe.functions.store(1, 1, b""), alice)) for _ in range(3)]
+    assert [each and each[1] // 10**9 for each in limits] == [49, 50, 50]
+    assert limits[1] == limits[2]
 
 
 def test_chain_without_base_fee_gets_the_old_kind_of_transaction(

@@ -82,6 +82,8 @@ class SendingPolicy:
         receipt_seconds: how long to wait for a receipt.
         poll_seconds: longest pause between two looks.
         max_fee_per_gas: wei; a node that asks for more is refused.
+        max_tip_per_gas: wei of it for the block's maker. The base fee is what the chain says, but a tip is paid in full
+            as offered: of a node that names a higher one only so much is believed.
         gas_margin: factor on estimated gas. It covers what grows with a call; where another's call that lands first
             makes one dearer by a fixed amount, its caller asks for `extra_gas`.
     """
@@ -91,6 +93,7 @@ class SendingPolicy:
     receipt_seconds: float = 120.0
     poll_seconds: float = 1.0
     max_fee_per_gas: int = 1_000 * GWEI
+    max_tip_per_gas: int = 50 * GWEI
     gas_margin: float = 1.2
 
 
@@ -295,6 +298,7 @@ class Sender:
         except RpcError:
             tip = GWEI
         self._check_fee(base + tip)
+        tip = min(tip, self._policy.max_tip_per_gas)
         limit = min(2 * base + tip, self._policy.max_fee_per_gas)
         return {"type": 2, "maxFeePerGas": limit, "maxPriorityFeePerGas": tip}
 
