@@ -386,8 +386,38 @@ def test_receipt_without_a_field_is_refused(
     sent = chain.send(probe.functions.store(1, 1, b""), alice)
     receipt = node.chain.request("eth_getTransactionReceipt", sent.tx_hash)
     del receipt[field]
-    node.faults["eth_getTransactionReceipt"] = [result(receipt)]
+    node.faults["eth_getTransactionReceipt"] = [result(receipt)] * 500
+    chain._sender._policy = HASTY
     with pytest.raises(LedgerError):
+        chain.wait(sent)
+
+
+@pytest.mark.parametrize("status", ["0x1", "0x0"])
+def test_receipt_of_another_transaction_is_not_believed(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account, status: str
+) -> None:
+    other = chain.transact(probe.functions.store(1, 1, b""), alice)
+    sent = chain.send(probe.functions.store(2, 2, b""), alice)
+    false = node.chain.request("eth_getTransactionReceipt", other.tx_hash) | {"status": status}
+    node.faults["eth_getTransactionReceipt"] = [result(false)] * 2
+    assert chain.wait(sent).tx_hash == sent.tx_hash  # a later look tells
+    node.faults["eth_getTransactionReceipt"] = [result(false)] * 500
+    chain._sender._policy = HASTY
+    with pytest.raises(UnsettledError, match="the receipt of another transaction"):
+        chain.wait(sent)
+    with pytest.raises(LedgerError, match="the receipt of another transaction"):
+        chain.receipt(sent.tx_hash)
+
+
+@pytest.mark.parametrize("change", [{"transactionHash": "0x" + "22" * 32}, {"blockNumber": "0x1"}], ids=str)
+def test_receipt_with_a_log_of_another_transaction_is_refused(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account, change: dict[str, str]
+) -> None:
+    sent = chain.send(probe.functions.store(1, 1, b""), alice)
+    receipt = node.chain.request("eth_getTransactionReceipt", sent.tx_hash)
+    receipt["logs"] = [log | change for log in receipt["logs"]]
+    node.faults["eth_getTransactionReceipt"] = [result(receipt)]
+    with pytest.raises(LedgerError, match="logs of another transaction"):
         chain.wait(sent)
 
 

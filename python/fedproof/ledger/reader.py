@@ -17,7 +17,7 @@ from fedproof.ledger.export import collect_block
 from fedproof.ledger.knowledge import AbiIndex
 from fedproof.ledger.logs import get_logs
 from fedproof.ledger.node import Node
-from fedproof.ledger.receipts import Receipt, parse_receipt
+from fedproof.ledger.receipts import Receipt, check_receipt, parse_receipt
 from fedproof.ledger.record import EMBEDDED, REMOTE, ChainRecord
 from fedproof.ledger.rpc import Rpc, parse_data
 from fedproof.ledger.sending import SendingPolicy
@@ -70,6 +70,7 @@ class Reader(Node):
         raw = self.rpc.request("eth_getTransactionReceipt", tx_hash)
         if not isinstance(raw, dict):
             raise LedgerError(f"the chain has no mined transaction {tx_hash}")
+        check_receipt(raw, tx_hash)
         return parse_receipt(raw, len(self.transaction_input(tx_hash)), self._abis)
 
     def code_at(self, address: str) -> bytes:

@@ -41,6 +41,16 @@ class Receipt:
         return found[0]
 
 
+def check_receipt(raw: Mapping[str, Any], tx_hash: str) -> None:
+    """Passes a receipt from JSON-RPC that is of this transaction.
+
+    Raises:
+        LedgerError: it is of another one, or does not say of which.
+    """
+    if parse_data(raw.get("transactionHash"), "a transaction hash", 32) != bytes.fromhex(tx_hash.removeprefix("0x")):
+        raise LedgerError(f"the node sent the receipt of another transaction than {tx_hash}")
+
+
 def parse_log(raw: Mapping[str, Any]) -> Log:
     """A log from JSON-RPC.
 
@@ -64,12 +74,12 @@ def parse_receipt(raw: Mapping[str, Any], calldata_size: int, abis: AbiIndex) ->
     """A receipt from JSON-RPC, with the events of known contracts decoded.
 
     Raises:
-        LedgerError: it is malformed.
+        LedgerError: it is malformed, or has logs of another transaction.
     """
     try:
         logs = tuple(parse_log(log) for log in raw["logs"])
         contract = raw.get("contractAddress")
-        return Receipt(
+        receipt = Receipt(
             tx_hash="0x" + parse_data(raw["transactionHash"], "a transaction hash", 32).hex(),
             block_number=parse_quantity(raw["blockNumber"], "a block number"),
             block_hash="0x" + parse_data(raw["blockHash"], "a block hash", 32).hex(),
@@ -82,3 +92,6 @@ def parse_receipt(raw: Mapping[str, Any], calldata_size: int, abis: AbiIndex) ->
         )
     except (KeyError, TypeError) as error:
         raise LedgerError("the node sent a malformed receipt") from error
+    if any((log.tx_hash, log.block_number) != (receipt.tx_hash, receipt.block_number) for log in logs):
+        raise LedgerError(f"the node sent logs of another transaction with the receipt of {receipt.tx_hash}")
+    return receipt

@@ -20,6 +20,7 @@ from fedproof.errors import LedgerError
 from fedproof.ledger.accounts import Account
 from fedproof.ledger.diagnosis import Diagnosis
 from fedproof.ledger.http import UnreachableError
+from fedproof.ledger.receipts import check_receipt
 from fedproof.ledger.rpc import Rpc, RpcError, hex_data, parse_quantity
 from fedproof.ledger.transactions import SignedTransaction, fee_limits, intrinsic_gas
 
@@ -332,6 +333,7 @@ class Sender:
             return None
         if not isinstance(receipt, dict) or "blockNumber" not in receipt:
             raise LedgerError("the node sent a malformed receipt")
+        check_receipt(receipt, transaction.tx_hash)
         depth = self._policy.confirmations
         # A reorganisation takes the receipt away again, so that it is asked for at every look.
         if depth and self._head() < parse_quantity(receipt["blockNumber"], "a block number") + depth:
