@@ -551,6 +551,21 @@ def test_public_network_is_not_for_development(public: FlakyNode) -> None:
         assert chain.balance(fresh.address) == 0
 
 
+@pytest.mark.parametrize("client", ["anvil/v1.0", "HardhatNetwork/2.22", "fedproof-embedded/1"])
+def test_node_that_calls_itself_a_development_node_of_another_chain_is_not_believed(
+    node: FlakyNode, client: str
+) -> None:
+    """Keys that follow from names, and no confirmations, are for chains whose money is worth nothing."""
+    for chain_id, is_development in ((1, False), (8453, False), (1337, True), (31337, True)):
+        node.faults["eth_chainId"] = [result(hex(chain_id))]
+        node.faults["web3_clientVersion"] = [result(client)]
+        with connect(node) as chain:
+            assert chain.is_development == is_development
+            if not is_development:
+                with pytest.raises(LedgerError, match="gives no money away"):
+                    chain.new_account("hospital")
+
+
 def test_public_network_is_waited_for(public: FlakyNode) -> None:
     with connect(public) as chain:
         with pytest.raises(LedgerError, match="block 5 did not come within"):

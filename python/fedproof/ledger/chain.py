@@ -92,7 +92,7 @@ class Chain(Reader):
             found = parse_quantity(rpc.request("eth_chainId"), "a chain id")
             if chain_id is not None and found != chain_id:
                 raise LedgerError(f"{rpc.url} is chain {found}, not {chain_id}: check the URL")
-            dev = DevTools.detect(rpc)
+            dev = DevTools.detect(rpc, found)
             return cls(rpc, chain_id=found, dev=dev, policy=policy or SendingPolicy(poll_seconds=0.1 if dev else 1.0))
         except BaseException:
             rpc.close()

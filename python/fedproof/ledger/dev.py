@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Final
 
 from fedproof.errors import InputError, LedgerError
 from fedproof.ledger.rpc import Rpc, RpcError, parse_quantity
 
 _METHOD_MISSING = -32601
 _DEV_CLIENTS = ("fedproof-embedded", "anvil", "hardhatnetwork")
+# What anvil, Hardhat and the embedded chain take, and what geth and Ganache did. A name alone is only what a node says:
+# with one of these ids the worst that it gets is signatures that no other chain takes.
+DEVELOPMENT_CHAINS: Final = frozenset({1_337, 31_337})
 
 
 class DevTools:
@@ -19,8 +23,10 @@ class DevTools:
         self._rpc = rpc
 
     @classmethod
-    def detect(cls, rpc: Rpc) -> DevTools | None:
-        """The tools, if the node says that it is a development node."""
+    def detect(cls, rpc: Rpc, chain_id: int) -> DevTools | None:
+        """The tools, if the node says that it is a development node and its chain has the id of such chains."""
+        if chain_id not in DEVELOPMENT_CHAINS:
+            return None
         try:
             version = rpc.request("web3_clientVersion")
         except RpcError:
