@@ -421,6 +421,19 @@ def test_receipt_with_a_log_of_another_transaction_is_refused(
         chain.wait(sent)
 
 
+def test_event_of_another_contract_is_not_taken_for_that_of_the_called_one(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account
+) -> None:
+    sent = chain.send(probe.functions.store(1, 1, b""), alice)
+    receipt = node.chain.request("eth_getTransactionReceipt", sent.tx_hash)
+    strange = receipt["logs"][0] | {"address": alice.address, "logIndex": "0x7"}
+    receipt["logs"] = [strange, *receipt["logs"]]
+    node.faults["eth_getTransactionReceipt"] = [result(receipt)]
+    found = chain.wait(sent)
+    assert len(found.events) == 2
+    assert found.event("Stored").address == probe.address
+
+
 def test_logs_of_another_contract_are_refused(node: FlakyNode, chain: Chain, probe: Contract, alice: Account) -> None:
     other = deploy_probe(chain, alice)
     chain.transact(other.functions.store(1, 1, b""), alice)

@@ -17,7 +17,8 @@ from fedproof.ledger.rpc import parse_data, parse_quantity
 
 @dataclass(frozen=True)
 class Receipt:
-    """A mined transaction. `gas_used` in gas units, `calldata_size` in bytes, `status` 1 for success."""
+    """A mined transaction. `gas_used` in gas units, `calldata_size` in bytes, `status` 1 for success, `to` None for a
+    creation."""
 
     tx_hash: str
     block_number: int
@@ -28,14 +29,16 @@ class Receipt:
     events: tuple[Event, ...]
     logs: tuple[Log, ...] = field(repr=False)
     contract_address: ChecksumAddress | None = None
+    to: ChecksumAddress | None = None
 
     def event(self, name: str) -> Event:
-        """The one event of this name.
+        """The one event of this name that the called contract wrote; what others wrote in its course does not count.
 
         Raises:
             LedgerError: there is none, or more than one.
         """
-        found = [event for event in self.events if event.name == name]
+        author = self.to or self.contract_address
+        found = [event for event in self.events if event.name == name and event.address == author]
         if len(found) != 1:
             raise LedgerError(f"transaction {self.tx_hash} has {len(found)} events named {name}, not one")
         return found[0]
@@ -78,7 +81,7 @@ def parse_receipt(raw: Mapping[str, Any], calldata_size: int, abis: AbiIndex) ->
     """
     try:
         logs = tuple(parse_log(log) for log in raw["logs"])
-        contract = raw.get("contractAddress")
+        contract, to = raw.get("contractAddress"), raw.get("to")
         receipt = Receipt(
             tx_hash="0x" + parse_data(raw["transactionHash"], "a transaction hash", 32).hex(),
             block_number=parse_quantity(raw["blockNumber"], "a block number"),
@@ -89,6 +92,7 @@ def parse_receipt(raw: Mapping[str, Any], calldata_size: int, abis: AbiIndex) ->
             events=tuple(event for event in map(abis.event, logs) if event is not None),
             logs=logs,
             contract_address=to_checksum_address(parse_data(contract, "an address", 20)) if contract else None,
+            to=to_checksum_address(parse_data(to, "an address", 20)) if to else None,
         )
     except (KeyError, TypeError) as error:
         raise LedgerError("the node sent a malformed receipt") from error
