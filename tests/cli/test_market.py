@@ -289,6 +289,15 @@ def test_a_folder_that_is_no_home_says_how_to_make_one(tmp_path: Path) -> None:
     User(tmp_path / "none").refused(InputError, "fedproof market init", "dataset", "list")
 
 
+@pytest.mark.parametrize("url", ["http://user:sec/ret@node", "http://user:[secret@node", "http://user:1/secret@node"])
+def test_a_url_with_an_unquoted_secret_is_refused_without_it(tmp_path: Path, url: str) -> None:
+    home = User(tmp_path / "home")
+    home.refused(InputError, "write them as %", "market", "init", "--rpc", url)
+    with pytest.raises(InputError) as caught:
+        home("market", "init", "--rpc", url)
+    assert "sec" not in str(caught.value)
+
+
 def test_a_second_command_on_one_home_is_refused(user: User) -> None:
     import fcntl
 

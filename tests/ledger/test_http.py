@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import socket
@@ -287,6 +288,54 @@ def test_malformed_chain_id_is_refused(node: FlakyNode, answer: object) -> None:
 def test_url_must_be_http(url: str) -> None:
     with pytest.raises(InputError, match="must start with http:// or https://"):
         Chain.connect(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:sec/ret@node",
+        "http://user:123/sec/ret@node",
+        "http://user:pass@sec/ret@node",
+        "http://user:sec#ret@node",
+        "http://user:1?sec=ret@node",
+        "http://user:[secret@node",
+        "http://us\u2100er:secret@node",
+        "http://user:secret\udc80@node",
+        "http://user:secret@node:99999",
+    ],
+)
+def test_url_that_cannot_be_taken_apart_is_refused_without_its_secret(url: str) -> None:
+    with pytest.raises(InputError, match="start with http:// or https:// and name a host") as caught:
+        HttpRpc(url)
+    assert "sec" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_credentials_are_unquoted_and_may_be_of_any_letters(node: FlakyNode) -> None:
+    seen: list[str] = []
+
+    def look(exchange: Exchange) -> None:
+        seen.append(base64.b64decode(exchange.http.headers["authorization"].removeprefix("Basic ")).decode())
+        exchange.answer()
+
+    for credentials in ("us%3Aer:p%40s%2Fs", "\u0142\u0105ka:%E2%82%AC", ":only", "user@host:word"):
+        node.faults["eth_chainId"] = [look]
+        rpc = HttpRpc(node.url.replace("http://", f"http://{credentials}@"))
+        assert rpc.request("eth_chainId") == hex(31_337)
+        rpc.close()
+    assert seen == ["us:er:p@s/s", "\u0142\u0105ka:\u20ac", ":only", "user@host:word"]
+
+
+def test_address_of_ip_version_6_keeps_its_brackets() -> None:
+    for url, shown in (
+        ("http://[::1]:8545/key", "http://[::1]:8545"),
+        ("https://u:p@[2001:db8::1]", "https://[2001:db8::1]"),
+    ):
+        rpc = HttpRpc(url)
+        assert rpc.url == shown
+        assert rpc._target == shown + ("/key" if "key" in url else "/")
+        rpc.close()
 
 
 def test_settings_must_make_sense(node: FlakyNode) -> None:

@@ -116,10 +116,7 @@ def open_connection(
 
 def connect(rpc: str, chain_id: int, confirmations: int | None) -> Chain:
     """A chain whose transactions count when they are so deep; see `open_connection`."""
-    try:
-        chain = Chain.connect(rpc, chain_id=chain_id)
-    except ValueError:  # what no URL parser takes
-        raise InputError("the chain's URL is none: it must start with http:// or https:// and name a host") from None
+    chain = Chain.connect(rpc, chain_id=chain_id)
     if confirmations is None:
         confirmations = 0 if chain.is_development else PUBLIC_CONFIRMATIONS
     if not confirmations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import io
 import itertools
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -50,19 +51,12 @@ class HttpRpc:
     def __init__(
         self, url: str, timeout: float = 20.0, retries: int = 5, pause: Callable[[float], None] = time.sleep
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError("the chain's URL must start with http:// or https:// and name a host")
+        self.url, self._target, credentials = _taken_apart(url)
         if timeout <= 0 or retries < 0:
             raise InputError("the chain's timeout must be positive, and its retries at least 0")
-        port = f":{parts.port}" if parts.port else ""
-        # A path or query often is an API key.
-        self.url = f"{parts.scheme}://{parts.hostname}{port}"
-        self._target = self.url + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._headers = {"content-type": "application/json"}
-        if parts.username:
-            credentials = f"{parts.username}:{parts.password or ''}"
-            self._headers |= urllib3.make_headers(basic_auth=credentials)
+        if credentials is not None:
+            self._headers["authorization"] = "Basic " + base64.b64encode(credentials).decode()
         self._timeout = timeout
         self._retries = retries
         self._pause = pause
@@ -156,6 +150,30 @@ class HttpRpc:
             raise
         response.release_conn()
         return response.status, bytes(received)
+
+
+def _taken_apart(url: str) -> tuple[str, str, bytes | None]:
+    """A URL as it may be shown, as it is asked, and its credentials.
+
+    Raises:
+        InputError: it is none, or may be cut within a secret. The message does not repeat any of it.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+        secret = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
+    except ValueError:  # its text may quote what comes before an @
+        host = None
+    # What follows the first / ? or # of a secret looks like a path, and what precedes it like a host.
+    if not host or parts.scheme not in ("http", "https") or "@" in parts.path + parts.query + parts.fragment:
+        raise InputError(
+            "the chain's URL must start with http:// or https:// and name a host; where its credentials or its path "
+            "have any of / ? # @ : [ ] in them, write them as %2F %3F %23 %40 %3A %5B %5D"
+        ) from None
+    # A path or query often is an API key.
+    shown = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
+    target = shown + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return shown, target, None if secret == b":" else secret
 
 
 class _UntilDeadline(io.RawIOBase):
