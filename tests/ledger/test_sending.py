@@ -11,6 +11,7 @@ from web3.contract import Contract
 
 from fedproof.errors import ContractRejected, InputError, LedgerError, RevertedError
 from fedproof.ledger import Account, Chain, ReplacedError, SendingPolicy, UnsettledError, http, read_signed
+from fedproof.ledger.accounts import account_from_key
 from fedproof.ledger.embedded.genesis import FAUCET_KEY
 from fedproof.ledger.sending import TX_GAS_CAP
 from fedproof.ledger.transactions import fee_limits
@@ -247,6 +248,70 @@ def test_one_look_of_a_node_that_lags_is_not_believed(
     assert len(sent_bytes(node)) == 1
 
 
+class Looks:
+    """A node of which each look at a transaction finds another thing: the nonce taken (T), the bytes in its pool (K),
+    neither of them (N), or the receipt (R)."""
+
+    url = "x"
+
+    def __init__(self, looks: str) -> None:
+        self.looks = iter(looks)
+        self.now = ""
+
+    def request(self, method: str, *params: Any) -> Any:
+        match method:
+            case "eth_getTransactionReceipt":
+                self.now = next(self.looks)
+                return {"transactionHash": params[0], "blockNumber": "0x1"} if self.now == "R" else None
+            case "eth_getTransactionByHash":
+                return {} if self.now == "K" else None
+            case "eth_getTransactionCount":
+                return hex(self.now == "T")
+        return None
+
+
+@pytest.mark.parametrize(
+    ("looks", "poll", "is_replaced"),
+    [
+        ("TTTT", 0.0001, True),
+        ("TTTKTTTR", 0.0001, False),
+        ("TTTNTTTR", 0.0001, False),
+        ("TTTTR", 1.0, False),  # so soon after each other, all may be of one node that lags
+    ],
+)
+def test_only_looks_in_a_row_and_over_some_time_tell_that_a_nonce_is_taken(
+    looks: str, poll: float, is_replaced: bool
+) -> None:
+    rpc = Looks(looks)
+    account = account_from_key(bytes([7]) * 32)
+    fields = {"chainId": 1, "nonce": 0, "gas": 21_000, "gasPrice": 1, "to": account.address, "value": 0}
+    with Chain(rpc, chain_id=1, dev=None, policy=SendingPolicy(poll_seconds=poll)) as chain:
+        transaction = read_signed(account.sign(fields))
+        if is_replaced:
+            with pytest.raises(ReplacedError):
+                chain._sender.wait_raw(transaction)
+        else:
+            assert chain._sender.wait_raw(transaction)["transactionHash"] == transaction.tx_hash
+    assert not list(rpc.looks)
+
+
+def test_transaction_without_a_receipt_in_time_is_the_one_that_a_second_call_waits_for(
+    node: FlakyNode, probe: Contract, alice: Account
+) -> None:
+    node.faults[SEND] = [swallow] * 100  # every answer is good
+    with connect(node, HASTY) as hasty:
+        function = hasty.contract_at(PROBE, probe.address).functions.store(1, 2, b"")
+        with pytest.raises(UnsettledError) as caught:
+            hasty.transact(function, alice)
+        assert hasty._sender._unsettled == {alice.address: caught.value.transaction}
+        node.faults.clear()
+        hasty._sender._policy = POLICY
+        # Prices have changed meanwhile: signed anew it would be another transaction.
+        node.faults["eth_maxPriorityFeePerGas"] = [result(hex(7 * 10**9))]
+        assert hasty.transact(function, alice).tx_hash == caught.value.transaction.tx_hash
+    assert stored(node, probe) == 1
+
+
 def test_crash_between_signing_and_sending_loses_nothing(
     node: FlakyNode, chain: Chain, probe: Contract, alice: Account
 ) -> None:
@@ -376,6 +441,17 @@ def test_malformed_receipt_is_refused(
     node.faults["eth_getTransactionReceipt"] = [result(answer)] * 500
     chain._sender._policy = HASTY
     with pytest.raises(LedgerError):
+        chain.wait(sent)
+
+
+@pytest.mark.parametrize("status", ["0x0", "0x2", "0xff"])
+def test_only_status_1_is_a_success(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account, status: str
+) -> None:
+    sent = chain.send(probe.functions.store(1, 1, b""), alice)
+    receipt = node.chain.request("eth_getTransactionReceipt", sent.tx_hash) | {"status": status}
+    node.faults["eth_getTransactionReceipt"] = [result(receipt)]
+    with pytest.raises(LedgerError, match="failed"):
         chain.wait(sent)
 
 

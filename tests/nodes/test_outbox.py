@@ -260,6 +260,33 @@ def test_no_more_is_offered_than_the_policy_allows_nor_by_who_cannot_sign(desk: 
     assert [len(each) for each in rising.pool.values()] == [1]
 
 
+def test_the_last_offer_is_the_limit_itself_and_none_follows_it(rising: Market) -> None:
+    chain = market_chain(rising)
+    call: Any = SimpleNamespace(address=TO, fn_name="act")
+    rising.base = 474
+    transaction = chain.prepare(call, ACCOUNT)
+    assert fees(transaction) == (950, 2)
+    rising.base = 960
+    assert fees(chain.prepare(call, ACCOUNT)) == (1000, 2)
+    assert chain.outbid(transaction) is None  # a tenth more than 950 is over the limit
+
+
+def test_no_more_is_offered_for_what_has_lost_its_nonce(rising: Market) -> None:
+    chain = market_chain(rising)
+    call: Any = SimpleNamespace(address=TO, fn_name="act")
+    transaction = chain.prepare(call, ACCOUNT)
+    rising.base = 11
+    rival = chain.prepare(call, ACCOUNT)
+    assert rival.nonce == transaction.nonce
+    rising.base = 40
+    assert chain.outbid(transaction) is not None
+    rising.base = 10
+    chain.broadcast(rival)
+    rising.mine()
+    rising.base = 40
+    assert chain.outbid(transaction) is None
+
+
 def test_a_higher_offer_is_saved_before_it_is_sent(desk: Desk, rising: Market) -> None:
     chain = market_chain(rising)
     with pytest.raises(UnsettledError):
