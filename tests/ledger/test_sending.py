@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -466,6 +467,21 @@ def test_receipt_without_a_field_is_refused(
     chain._sender._policy = HASTY
     with pytest.raises(LedgerError):
         chain.wait(sent)
+
+
+def test_transaction_whose_receipt_cannot_be_read_is_the_one_that_a_second_call_waits_for(
+    node: FlakyNode, chain: Chain, probe: Contract, alice: Account
+) -> None:
+    def without_gas(exchange: Exchange) -> None:
+        answer = exchange.execute()
+        del answer["result"]["gasUsed"]
+        exchange.send(json.dumps(answer).encode())
+
+    node.faults["eth_getTransactionReceipt"] = [without_gas]
+    with pytest.raises(LedgerError, match="malformed receipt"):
+        chain.transact(probe.functions.store(1, 1, b""), alice)
+    assert chain.transact(probe.functions.store(1, 1, b""), alice).status == 1
+    assert stored(node, probe) == 1
 
 
 @pytest.mark.parametrize("status", ["0x1", "0x0"])

@@ -11,7 +11,7 @@ from eth_utils.address import to_checksum_address
 from web3.contract import Contract
 from web3.contract.contract import ContractFunction
 
-from fedproof.errors import InputError, LedgerError
+from fedproof.errors import ContractRejected, InputError, LedgerError
 from fedproof.ledger import embedded
 from fedproof.ledger.abi import contract_object, decode_result, encode_call, encode_creation
 from fedproof.ledger.accounts import Account
@@ -218,8 +218,14 @@ class Chain(Reader):
     def wait(self, transaction: SignedTransaction) -> Receipt:
         """The receipt of a transaction, once it is mined and deep enough; see `transact` for the errors."""
         raw = self._sender.wait_raw(transaction)
-        self._diagnosis.check(transaction, raw)
-        return parse_receipt(raw, len(transaction.data), self._abis)
+        try:
+            self._diagnosis.check(transaction, raw)
+            return parse_receipt(raw, len(transaction.data), self._abis)
+        except ContractRejected:
+            raise
+        except LedgerError:
+            self._sender.keep(transaction)  # a receipt that cannot be read settles nothing
+            raise
 
     def transact_raw(self, to: str, data: bytes, sender: Account, gas: int | None = None, value: int = 0) -> Receipt:
         """Sends any calldata to an address; see `transact`."""

@@ -235,11 +235,15 @@ class Sender:
             except RefusedError:
                 raise
             except UnreachableError:
-                self._unsettled[sender.address] = transaction  # it may have arrived: waiting sends it again
+                self.keep(transaction)  # it may have arrived: waiting sends it again
             except BaseException:
-                self._unsettled[sender.address] = transaction  # so it may, but the caller should know what was said
+                self.keep(transaction)  # so it may, but the caller should know what was said
                 raise
             return transaction
+
+    def keep(self, transaction: SignedTransaction) -> None:
+        """Has a transaction followed before its account sends anything else: nobody knows what became of it."""
+        self._unsettled[transaction.sender] = transaction
 
     def wait_raw(self, transaction: SignedTransaction) -> dict[str, Any]:
         """The receipt as the node gives it, once it is deep enough; the bytes are sent again while they are not known.
@@ -275,7 +279,7 @@ class Sender:
                     f"transaction {transaction.tx_hash} will never be mined: another one took nonce {transaction.nonce}"
                 )
             if time.monotonic() >= deadline:
-                self._unsettled[transaction.sender] = transaction
+                self.keep(transaction)
                 raise UnsettledError(transaction, self._policy.receipt_seconds, reason)
             time.sleep(pause)
             pause = min(self._policy.poll_seconds, pause * 1.5)
