@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from web3.contract import Contract
 
 from fedproof.errors import ContractRejected, LedgerError, RevertedError
 from fedproof.ledger import Account, Chain, SendingPolicy, SignedTransaction, UnsettledError, read_signed
@@ -18,7 +21,7 @@ from fedproof.nodes import provider as provider_module
 from fedproof.nodes.outbox import forget, send_once, settle_saved
 from fedproof.nodes.provider import Provider
 from tests.nodes.paper import Desk
-from tests.support.flaky import FlakyNode, Forwarded, refusal
+from tests.support.flaky import Exchange, FlakyNode, Forwarded, Handler, refusal, result, swallow
 
 TO = "0x" + "11" * 20
 
@@ -67,26 +70,90 @@ def test_what_failed_keeps_nothing_else_from_being_settled(desk: Desk, chain: Ch
     assert list(desk.state.get("outbox")) == ["grant/2"]
 
 
-def test_an_answer_to_sending_is_no_end_of_a_transaction(desk: Desk) -> None:
-    """The node passes the bytes on, tries them out and says that they revert; elsewhere they are mined."""
+@dataclass
+class Payments:
+    """Signs payments of one coin more each time."""
+
+    chain: Chain
+    node: FlakyNode
+    sender: Account
+    token: Contract
+    amount: int = 0
+
+    def __call__(self) -> SignedTransaction:
+        self.amount += 1
+        return self.chain.prepare(self.token.functions.transfer(TO, self.amount), self.sender)
+
+    def paid(self) -> int:
+        return int(self.chain.call(self.token.functions.balanceOf(TO)))
+
+    def answers(self, *handlers: Handler) -> None:
+        self.node.faults["eth_sendRawTransaction"] = list(handlers)
+
+
+@pytest.fixture
+def payments() -> Iterator[Payments]:
     policy = SendingPolicy(receipt_seconds=5.0, poll_seconds=0.02)
     with FlakyNode() as node, Chain.connect(node.url, retries=0, policy=policy, pause=lambda _: None) as chain:
         sender = chain.new_account("sender")
-        token = chain.deploy("AccessToken", 10**24, sender=sender)
-        node.seen.clear()
-        forwarded = Forwarded(refusal(3, "execution reverted"))
-        node.faults["eth_sendRawTransaction"] = [forwarded]
+        yield Payments(chain, node, sender, chain.deploy("AccessToken", 10**24, sender=sender))
 
-        def prepare() -> SignedTransaction:
-            return chain.prepare(token.functions.transfer(TO, 1), sender)
 
-        with pytest.raises(LedgerError, match="the contract rejected the call") as caught:
-            send_once(chain, desk.state, "pay/1", prepare)
-        assert not isinstance(caught.value, ContractRejected)
-        assert list(desk.state.get("outbox")) == ["pay/1"]
-        forwarded.arrive(node.chain)
-        assert send_once(chain, desk.state, "pay/1", prepare).status == 1
-        assert chain.call(token.functions.balanceOf(TO)) == 1
+REVERTS = refusal(3, "execution reverted")
+
+
+def test_an_answer_to_sending_is_no_end_of_a_transaction(desk: Desk, payments: Payments) -> None:
+    """The node passes the bytes on, tries them out and says that they revert; elsewhere they are mined."""
+    forwarded = Forwarded(REVERTS)
+    payments.answers(forwarded)
+    with pytest.raises(LedgerError, match="the contract rejected the call") as caught:
+        send_once(payments.chain, desk.state, "pay/1", payments)
+    assert not isinstance(caught.value, ContractRejected)
+    assert list(desk.state.get("outbox")) == ["pay/1"]
+    forwarded.arrive(payments.node.chain)
+    assert send_once(payments.chain, desk.state, "pay/1", payments).status == 1
+    assert payments.paid() == 1
+
+
+def test_what_a_node_says_to_revert_is_signed_anew_with_the_same_nonce(desk: Desk, payments: Payments) -> None:
+    """Bytes that are too old would be refused for ever, by a node that tries them out first."""
+    payments.answers(REVERTS, REVERTS)
+    with pytest.raises(LedgerError, match="the contract rejected the call"):
+        send_once(payments.chain, desk.state, "pay/1", payments)
+    first = read_signed(bytes.fromhex(desk.state.get("outbox")["pay/1"]))
+    receipt = send_once(payments.chain, desk.state, "pay/1", payments)
+    second = read_signed(bytes.fromhex(desk.state.get("outbox")["pay/1"]))
+    assert (second.tx_hash, second.nonce) == (receipt.tx_hash, first.nonce)
+    assert desk.state.get("outbid") == {"pay/1": [first.raw.hex()]}
+    assert payments.paid() == 2
+
+
+def test_of_two_with_the_same_nonce_the_first_may_be_the_one_that_counts(desk: Desk, payments: Payments) -> None:
+    forwarded = Forwarded(REVERTS)
+
+    def first_arrives(exchange: Exchange) -> None:
+        forwarded.arrive(payments.node.chain)
+        swallow(exchange)
+
+    payments.answers(forwarded, REVERTS, first_arrives)
+    with pytest.raises(LedgerError, match="the contract rejected the call"):
+        send_once(payments.chain, desk.state, "pay/1", payments)
+    assert send_once(payments.chain, desk.state, "pay/1", payments).status == 1
+    assert payments.amount == 2
+    assert payments.paid() == 1
+
+
+def test_what_cannot_have_the_same_nonce_is_not_signed_in_the_place_of_another(desk: Desk, payments: Payments) -> None:
+    """Another transaction waits at the nonce: of the bytes that were saved and new ones both could be mined."""
+    payments.answers(REVERTS, REVERTS)
+    with pytest.raises(LedgerError, match="the contract rejected the call"):
+        send_once(payments.chain, desk.state, "pay/1", payments)
+    saved = desk.state.get("outbox")
+    payments.node.faults["eth_getTransactionCount"] = [result("0x9")]
+    with pytest.raises(LedgerError, match="the contract rejected the call"):
+        send_once(payments.chain, desk.state, "pay/1", payments)
+    assert (desk.state.get("outbox"), "outbid" in desk.state) == (saved, False)
+    assert payments.paid() == 0
 
 
 # -- a provider's answers --

@@ -10,6 +10,8 @@ import pytest
 from fedproof.errors import StorageError
 from fedproof.ledger.committee import Committee, Kind, Stake, Windows
 from fedproof.ledger.federation import Stage
+from fedproof.ledger.sending import DoubtedError
+from fedproof.nodes.words import Word, say
 from fedproof.storage import content_id
 from tests.nodes.paper import PARAMS, WORKERS, Desk, Paper, task
 
@@ -111,3 +113,19 @@ def test_a_sponsor_that_takes_the_description_away_silences_nobody(desk: Desk, m
     assert store.probes == 2
     assert look(140) == ["complain/1/1/", "attest/1/1/"]
     assert store.probes == 3
+
+
+def test_a_word_that_the_node_holds_for_too_late_does_not_silence_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doubted(*_: Any) -> None:
+        raise DoubtedError("the contract rejected the call: TooLate()")
+
+    sent: list[str] = []
+    monkeypatch.setattr("fedproof.nodes.words.settle_saved", doubted)
+    monkeypatch.setattr("fedproof.nodes.words.send_once", lambda _chain, _state, name, _prepare: sent.append(name))
+    committee: Any = SimpleNamespace(chain=SimpleNamespace(call=lambda *_, **__: None), many_call=lambda _: None)
+    call: Any = None
+    nobody: Any = SimpleNamespace(address="0xme")
+    assert say(committee, nobody, desk.state, "say/1/", [due := Word("a", call)]) == [due]
+    assert [name.startswith("say/1/") for name in sent] == [True]

@@ -16,7 +16,7 @@ from typing import Any
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from fedproof.errors import LedgerError
+from fedproof.errors import ContractRejected, LedgerError
 from fedproof.ledger.accounts import Account
 from fedproof.ledger.diagnosis import Diagnosis
 from fedproof.ledger.http import UnreachableError
@@ -70,6 +70,11 @@ class ReplacedError(LedgerError):
 
 class RefusedError(LedgerError):
     """The node refused the transaction for a fault of its own and does not hold it: another may be signed."""
+
+
+class DoubtedError(LedgerError):
+    """The node says that the transaction would revert, and may have passed it on: what is signed in its place must have
+    its nonce."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +196,7 @@ class Sender:
 
         Raises:
             RefusedError: the node never takes it, and does not hold it.
+            DoubtedError: it says that it would revert, and does not show it.
             UnreachableError: no answer; the transaction may have arrived.
             LedgerError: an answer that is no such refusal; it may have arrived, too.
         """
@@ -209,9 +215,11 @@ class Sender:
                 detail = ""  # who does not say what it holds does not say that it refused for good
             if not isinstance(error, RpcError):
                 raise
-            said = str(self._diagnosis.meaning(error, f"sending {transaction.tx_hash}"))
+            said = self._diagnosis.meaning(error, f"sending {transaction.tx_hash}")
+            if isinstance(said, ContractRejected):
+                raise DoubtedError(str(said)) from error
             kind = RefusedError if any(text in detail for text in _NEVER_TAKEN) else LedgerError
-            raise kind(said) from error
+            raise kind(str(said)) from error
 
     def send(
         self, sender: Account, to: str | None, data: bytes, *, value: int, gas: int | None, what: str

@@ -5,21 +5,25 @@ is that a restarted node signs another in its place; so the bytes are saved unde
 repeated act finds them there.
 
 Where fees rose so far that nobody mines them, the same call is signed with the same nonce and a higher fee, and saved
-beside the first: of the two a chain takes one, and whichever it is counts.
+beside the first: of the two a chain takes one, and whichever it is counts. So it goes where a node does not take the
+bytes because they would revert, as when they are too old: it may have passed them on nevertheless.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from typing import Final
 
 from fedproof.errors import ContractRejected, LedgerError
 from fedproof.ledger import Chain, Receipt
 from fedproof.ledger.http import UnreachableError
-from fedproof.ledger.sending import ReplacedError
+from fedproof.ledger.sending import DoubtedError, ReplacedError
 from fedproof.ledger.transactions import SignedTransaction, read_signed
 from fedproof.nodes.checkpoints import checkpoint
 from fedproof.nodes.state import StateFile
+
+_MOST_OUTBID: Final = 16  # signed anew for one act; a node that says yes and no in turn fills no disk
 
 
 def send_once(chain: Chain, state: StateFile, name: str, prepare: Callable[[], SignedTransaction]) -> Receipt:
@@ -29,15 +33,22 @@ def send_once(chain: Chain, state: StateFile, name: str, prepare: Callable[[], S
 
     Raises:
         ContractRejected: it reverted, or failed for a reason that cannot be read; nothing stays saved, and the act may
-            be repeated with other arguments.
+            be repeated with other arguments. DoubtedError: a node says that it would; the bytes stay saved.
         UnsettledError: no receipt came in time; the bytes stay saved.
     """
     saved = state.get("outbox", {}).get(name)
     if saved is not None:
+        sent = read_signed(bytes.fromhex(saved))
         try:
-            return _deliver(chain, state, name, read_signed(bytes.fromhex(saved)))
+            return _deliver(chain, state, name, sent)
         except ReplacedError:
             forget(state, name)  # another transaction took the nonce: this one can never be mined
+        except DoubtedError:
+            anew, before = prepare(), state.get("outbid", {}).get(name, [])
+            if anew.nonce != sent.nonce or anew == sent or len(before) >= _MOST_OUTBID:
+                raise
+            _put_before(state, name, anew)
+            return _deliver(chain, state, name, anew)
     transaction = prepare()
     state.put(outbox={**state.get("outbox", {}), name: transaction.raw.hex()})
     checkpoint(f"saved {name}")
@@ -124,8 +135,13 @@ def _outbid(chain: Chain, state: StateFile) -> None:
             better = chain.outbid(read_signed(bytes.fromhex(raw)))
             if better is None:
                 continue
-            outbid = dict(state.get("outbid", {}))
-            outbid[name] = [raw, *outbid.get(name, [])]
-            state.put(outbox={**state.get("outbox", {}), name: better.raw.hex()}, outbid=outbid)
-            checkpoint(f"outbid {name}")
+            _put_before(state, name, better)
             chain.broadcast(better)
+
+
+def _put_before(state: StateFile, name: str, better: SignedTransaction) -> None:
+    """Save a transaction of the same nonce in the place of another, which stays beside it."""
+    outbox, outbid = state.get("outbox", {}), dict(state.get("outbid", {}))
+    outbid[name] = [outbox[name], *outbid.get(name, [])]
+    state.put(outbox={**outbox, name: better.raw.hex()}, outbid=outbid)
+    checkpoint(f"outbid {name}")

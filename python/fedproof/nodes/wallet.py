@@ -271,7 +271,7 @@ class Wallet:
             try:
                 receipt = self._once(name, none_left)
             except (ContractRejected, ReplacedError):
-                continue  # it did nothing, and is forgotten
+                continue  # it did nothing and is forgotten, or what is signed next takes its nonce
             found = receipt if name == act else found
         return found
 

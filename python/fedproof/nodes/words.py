@@ -6,6 +6,7 @@ are short: whoever could be kept busy with many words would be late for some.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ from fedproof._core import keccak256
 from fedproof.errors import ContractRejected
 from fedproof.ledger import Account, SignedTransaction
 from fedproof.ledger.committee import Committee
+from fedproof.ledger.sending import DoubtedError
 from fedproof.nodes.outbox import send_once, settle_saved
 from fedproof.nodes.state import StateFile
 
@@ -52,7 +54,8 @@ def say(
         ContractRejected, UnsettledError: as `send_once`.
     """
     chain = committee.chain
-    settle_saved(chain, state, prefix)
+    with contextlib.suppress(DoubtedError):  # what is too late does not hold up what is due: its nonce is taken then
+        settle_saved(chain, state, prefix)
     chosen = choose(committee, account, words)
     if not chosen:
         return []
