@@ -106,6 +106,14 @@ def test_a_folder_or_a_pipe_in_the_place_of_a_key_file_is_one_line(tmp_path: Pat
             read_key(tmp_path / name)
 
 
+@pytest.mark.parametrize("mode", [0o666, 0o620, 0o602], ids=oct)
+def test_a_key_file_that_others_can_write_is_refused(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "key").write_text(KEY.hex())
+    (tmp_path / "key").chmod(mode)
+    with pytest.raises(InputError, match=r"key can be written by other users: .*chmod 600"):
+        read_key(tmp_path / "key")
+
+
 def test_a_key_file_is_read_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(f"0x{KEY.hex()}\n")
     assert account_from_key(read_key(tmp_path / "key")).address == ADDRESS

@@ -215,3 +215,82 @@ def test_a_first_start_that_was_killed_can_be_repeated(tmp_path: Path, at: str) 
         state.put(count=2)
     with StateFile(tmp_path / "a", "holder") as state:
         assert state.get("count") == 2
+
+
+def test_what_lies_under_the_temporary_name_is_neither_followed_nor_kept(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("of somebody else")
+    with StateFile(tmp_path / "a", "worker") as state:
+        left = tmp_path / "a" / "state.tmp"
+        left.write_text("of a killed run")
+        left.chmod(0o644)
+        state.put(secret="s")
+        assert stat.S_IMODE(state.path.stat().st_mode) == 0o600
+        left.symlink_to(victim)
+        state.put(secret="t")
+        assert not state.path.is_symlink()
+    assert victim.read_text() == "of somebody else"
+    assert json.loads((tmp_path / "a" / "state.json").read_text())["data"] == {"secret": "t"}
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o620, 0o602], ids=oct)
+def test_refuses_a_state_that_others_can_write(tmp_path: Path, mode: int) -> None:
+    with StateFile(tmp_path / "a", "worker") as state:
+        state.put(count=1)
+    state.path.chmod(mode)
+    with pytest.raises(StateError, match=r"state\.json can be written by other users: .*chmod 600") as error:
+        StateFile(tmp_path / "a", "worker")
+    assert "\n" not in str(error.value)
+    state.path.chmod(0o600)
+    StateFile(tmp_path / "a", "worker").close()
+
+
+def test_what_was_closed_does_not_write_over_the_state_of_the_next_holder(tmp_path: Path) -> None:
+    before = StateFile(tmp_path / "a", "worker")
+    before.close()
+    before.close()  # no descriptor of anybody else is closed
+    with StateFile(tmp_path / "a", "worker") as state:
+        state.put(count=2)
+        with pytest.raises(StateError, match="is closed"):
+            before.put(count=1)
+    with StateFile(tmp_path / "a", "worker") as state:
+        assert state.get("count") == 2
+
+
+def test_a_forked_child_does_not_write_under_the_lock_of_its_parent(tmp_path: Path) -> None:
+    with StateFile(tmp_path / "a", "worker") as state:
+        state.put(count=1)
+        child = os.fork()
+        if not child:
+            try:
+                state.put(count=2)
+            except StateError as error:
+                os._exit(7 if "another process" in str(error) else 1)
+            finally:
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        state.put(other=1)
+    with StateFile(tmp_path / "a", "worker") as state:
+        assert (state.get("count"), state.get("other")) == (1, 1)
+
+
+def test_the_state_is_durable_before_its_name_and_both_before_put_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def noted(handle: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        sync(handle)
+
+    def renamed(part: Path, to: Path) -> Path:
+        done.append("name")
+        return replace(part, to)
+
+    with StateFile(tmp_path / "a", "worker") as state:
+        state.put(count=1)
+        monkeypatch.setattr(os, "fsync", noted)
+        monkeypatch.setattr(Path, "replace", renamed)
+        state.put(count=2)
+    assert done == ["file", "name", "folder"]

@@ -12,7 +12,7 @@ from eth_typing import ChecksumAddress
 from eth_utils.crypto import keccak
 
 from fedproof.errors import InputError
-from fedproof.storage.folders import open_plain
+from fedproof.storage.folders import open_plain, writable_by_others
 
 MAX_KEY_FILE_BYTES: Final = 1024
 
@@ -71,10 +71,15 @@ def read_key(path: Path) -> str:
     """The text of a key file.
 
     Raises:
-        InputError: it cannot be read, or is longer than a key. The message does not repeat it.
+        InputError: it cannot be read, is open to the writing of others, or longer than a key. The message does not
+            repeat it.
     """
     try:
         with open_plain(path) as file:
+            if writable_by_others(file):
+                raise InputError(
+                    f"{path} can be written by other users: check that it holds your key, then chmod 600 it"
+                )
             data = file.read(MAX_KEY_FILE_BYTES + 1)
         if len(data) > MAX_KEY_FILE_BYTES:
             raise ValueError

@@ -16,7 +16,7 @@ from typing import Any
 from fedproof.errors import StateError
 from fedproof.nodes.locks import take_lock
 from fedproof.nodes.shapes import first_damaged
-from fedproof.storage.folders import open_plain
+from fedproof.storage.folders import open_plain, writable_by_others, write_file
 
 VERSION = 1
 
@@ -31,13 +31,16 @@ class StateFile:
     that was interrupted can be repeated, and a state that was lost is noticed: a fresh one would hold other secrets.
 
     Raises:
-        StateError: another process holds the folder, the file is damaged or lost, or the disk refuses.
+        StateError: another process holds the folder, the file is damaged, lost or open to the writing of others, or the
+            disk refuses.
     """
 
     def __init__(self, folder: Path, role: str) -> None:
         self.folder = folder
         self.role = role
         self._path = folder / "state.json"
+        self._holder = os.getpid()
+        self._closed = False
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -57,6 +60,10 @@ class StateFile:
     def _read(self) -> dict[str, Any]:
         try:
             with open_plain(self._path) as file:
+                if writable_by_others(file):
+                    raise StateError(
+                        f"{self._path} can be written by other users: check what is in it, then chmod 600 it"
+                    )
                 document = json.loads(file.read())
         except FileNotFoundError:
             if os.pread(self._lock, 1, 0):
@@ -106,33 +113,26 @@ class StateFile:
         """Save values durably before returning.
 
         Raises:
-            StateError: the disk refused; the state before stays whole.
+            StateError: the disk refused, and the state before stays whole; or this process does not hold the folder.
         """
+        if self._closed:
+            raise StateError(f"{self._path} is closed here, and another may hold it: open it again")
+        if os.getpid() != self._holder:  # a forked child has the descriptor, but the lock is its parent's
+            raise StateError(f"{self._path} is held by another process, from which this one was forked")
         data = {**self._data, **values}
         document = json.dumps({"version": VERSION, "role": self.role, "data": data}, sort_keys=True)
-        temporary = self._path.with_suffix(".tmp")
         try:
-            descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(document)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-            directory = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            write_file(self._path, document.encode(), part=self._path.with_suffix(".tmp"))
         except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
             raise StateError(f"{self._path} cannot be written: {error.strerror}; free space and try again") from None
         self._data = data
         self._mark()  # after the state: a mark without a state would be a loss
 
     def close(self) -> None:
-        """Release the folder."""
-        os.close(self._lock)
+        """Release the folder; once more changes nothing."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._lock)
 
     def __enter__(self) -> StateFile:
         return self

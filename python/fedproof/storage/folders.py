@@ -38,6 +38,36 @@ def open_plain(path: Path) -> BinaryIO:
         raise
 
 
+def writable_by_others(file: BinaryIO) -> bool:
+    """Whether another user may write to an open file; of the file itself, which nobody can exchange meanwhile."""
+    return bool(os.fstat(file.fileno()).st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def write_file(path: Path, data: bytes, *, mode: int = 0o600, part: Path | None = None) -> None:
+    """Put a file in the place of what has its name: whole or not at all, and durable before this returns.
+
+    It is written beside its final place first, as NAME.tmp or as `part`. What a killed run left there is removed, and
+    so is a link: it would lead the writing to another file.
+
+    Raises:
+        OSError: the disk refuses; then nothing is left of it.
+    """
+    part = part or path.with_name(path.name + ".tmp")
+    try:
+        part.unlink(missing_ok=True)
+        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
 def is_file_name(name: str) -> bool:
     """Whether a name is that of a plain file in its folder, on any system: no path, nothing hidden."""
     return clean_name(name) and name[0] != "." and name[-1] != "." and not _FORBIDDEN & set(name)
