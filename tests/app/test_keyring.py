@@ -12,7 +12,7 @@ import pytest
 from fedproof import _core
 from fedproof.app.keyfile import decode_key_file, encode_key_file, read_key_file
 from fedproof.app.keyring import KeyRequest, Keyring
-from fedproof.errors import KeyFileError
+from fedproof.errors import KeyFileError, StorageError
 from fedproof.proving.keys import VerifyingKey
 from fedproof.statements.aggregation import AggregationStatement
 
@@ -143,6 +143,17 @@ def test_a_fetched_file_has_every_point_tested(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="holds no key"):
         verifying(Keyring(ours, source=str(theirs), strict=True), srs)
     assert not ours.exists()
+
+
+def test_of_a_fetched_file_no_more_is_read_than_its_circuits_have_keys(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    srs = Keyring(theirs).srs(16, [5])
+    keys = verifying(Keyring(theirs), srs)
+    assert verifying(Keyring(tmp_path / "whole", source=str(theirs), strict=True), srs) == keys
+    path = next(path for path in theirs.iterdir() if path.name.startswith("keys-"))
+    os.truncate(path, 2 * path.stat().st_size + (1 << 20))
+    with pytest.raises(StorageError, match="has more than"):
+        verifying(Keyring(ours, source=str(theirs), strict=True), srs)
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_not_fatal(tmp_path: Path) -> None:

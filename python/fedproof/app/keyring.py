@@ -24,6 +24,8 @@ from fedproof.proving.keys import Keys, with_proving_key
 from fedproof.storage.public import read_public
 
 MAX_KEY_FILE_BYTES = 8 << 30
+_WIRE_BYTES, _ROW_BYTES, _HEAD_BYTES = 448, 64, 1 << 16
+"""Of a key at most: five points in G1 and one in G2 for each wire, one in G1 for each row, and what stands before."""
 
 T = TypeVar("T")
 _Decode = Callable[[Iterable[bytes], int, bool], T]
@@ -46,6 +48,11 @@ def _srs_file(size: int, powers: list[int]) -> tuple[str, bytes]:
 def _keys_file(circuits: Iterable[Circuit]) -> tuple[str, bytes]:
     identity = _core.keccak256(b"".join(circuit.circuit_id for circuit in circuits))
     return f"keys-{identity.hex()}", identity
+
+
+def _most_bytes(circuits: Iterable[Circuit]) -> int:
+    sizes = ((circuit.r1cs.num_wires, circuit.r1cs.domain_size) for circuit in circuits)
+    return sum(_HEAD_BYTES + wires * _WIRE_BYTES + rows * _ROW_BYTES for wires, rows in sizes)
 
 
 def _powers(pieces: Iterable[bytes], _size: int, _check: bool) -> _core.Srs:
@@ -125,7 +132,7 @@ class Keyring:
             seconds.append(time.perf_counter() - started)
             return key
 
-        proving = self._load(file, identity, len(circuits), read)
+        proving = self._load(file, identity, len(circuits), read, _most_bytes(circuits.values()))
         if proving is None:
             dealer, proving, seconds = _core.Dealer(), [], []
             for circuit in circuits.values():
@@ -147,8 +154,13 @@ class Keyring:
         )
         return _core.ProvingKey.setup(circuit.r1cs, dealer=dealer)
 
-    def _load(self, name: str, identity: bytes, count: int, decode: _Decode[T]) -> list[T] | None:
-        """The parts of a file of ours, whose points its digest vouches for; else of one that is fetched; else None."""
+    def _load(
+        self, name: str, identity: bytes, count: int, decode: _Decode[T], most: int = MAX_KEY_FILE_BYTES
+    ) -> list[T] | None:
+        """The parts of a file of ours, whose points its digest vouches for; else of one that is fetched; else None.
+
+        A file that is fetched has at most `most` bytes.
+        """
         if self.folder is None:
             return None
         path = self.folder / name
@@ -157,7 +169,7 @@ class Keyring:
                 return read_key_file(file, identity, lambda pieces, size: decode(pieces, size, False), count)
         except FileNotFoundError:
             if self.source is not None:
-                return self._fetch(self.source, name, identity, count, decode)
+                return self._fetch(self.source, name, identity, count, decode, most)
             if not self.make:
                 raise KeyFileError(f"key file {path} is missing: restore it, for new keys fit nothing here") from None
             return None
@@ -167,10 +179,10 @@ class Keyring:
             self.notice(f"key file {path} is not used: {error}")
             return None
 
-    def _fetch(self, source: str, name: str, identity: bytes, count: int, decode: _Decode[T]) -> list[T]:
+    def _fetch(self, source: str, name: str, identity: bytes, count: int, decode: _Decode[T], most: int) -> list[T]:
         """A file that others made: its digest vouches for nothing, so every point is tested, and then it is kept."""
         self.notice(f"fetching {name}")
-        data = read_public(source, name, MAX_KEY_FILE_BYTES)
+        data = read_public(source, name, most)
         if data is None:
             raise KeyFileError(
                 f"{name} is not among the keys of this marketplace; if its shape is a new one, who runs the "

@@ -4,7 +4,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol, cast
+
+import fsspec
 
 from fedproof.errors import FedproofError, StorageError
 from fedproof.storage.content import ContentId
@@ -87,6 +89,23 @@ class Sink:
 
     def close(self) -> None:
         """The file belongs to whoever opened it."""
+
+
+def open_address(address: str, **options: Any) -> tuple[Any, str]:
+    """The file system that fsspec has for an address, and the place in it.
+
+    Web servers are asked for files as they are, and what one compresses all the same stays as it came: a few bytes on
+    the line would be gigabytes in memory. Errors as those of `fsspec.url_to_fs`.
+    """
+    fs, root = fsspec.url_to_fs(address, **options)
+    if "http" not in fs.protocol:
+        return fs, root
+    given = fs.storage_options  # also those of fsspec's own configuration
+    asked = {
+        "headers": {**given.get("headers", {}), "Accept-Encoding": "identity"},
+        "client_kwargs": {**given.get("client_kwargs", {}), "auto_decompress": False},
+    }
+    return cast(tuple[Any, str], fsspec.url_to_fs(address, **{**options, **asked}))
 
 
 @contextmanager

@@ -5,12 +5,11 @@ Nothing here is checked by a content id. Who reads says by other means that the 
 
 from __future__ import annotations
 
-from typing import Final
-
-import fsspec
+import io
+from typing import Any, Final, cast
 
 from fedproof.errors import InputError, StorageError
-from fedproof.storage.backend import storage_errors
+from fedproof.storage.backend import open_address, storage_errors
 
 _PIECE: Final = 1 << 20
 
@@ -20,23 +19,39 @@ def read_public(base: str, name: str, limit: int) -> bytes | None:
 
     Raises:
         InputError: there is no driver for the URL.
-        StorageError: it cannot be read, or is larger than `limit` bytes.
+        StorageError: it cannot be read, is larger than `limit` bytes, cut off, or sent compressed.
     """
     try:
-        fs, root = fsspec.url_to_fs(base)
+        fs, root = open_address(base)
     except (ImportError, ValueError):
         raise InputError(
             f"no driver for {base.split('://', 1)[0]}:// is installed; give a folder or another URL"
         ) from None
     path = f"{root.rstrip('/')}/{name}"
-    out = bytearray()
-    with storage_errors(f"{name} cannot be read from {base.rsplit('@', 1)[-1]}"):
+    failed = f"{name} cannot be read from {base.rsplit('@', 1)[-1]}"
+    out = io.BytesIO()  # gives its bytes away without a copy, which may be gigabytes
+    with storage_errors(failed):
         try:
             with fs.open(path, "rb", block_size=0) as file:  # as it comes: plain web servers know no ranges
-                while len(out) <= limit and (piece := file.read(_PIECE)):
-                    out += piece
+                announced = _announced(file, failed)
+                while max(out.tell(), announced or 0) <= limit and (piece := file.read(_PIECE)):
+                    out.write(piece)
         except FileNotFoundError:
             return None
-    if len(out) > limit:
+    if max(out.tell(), announced or 0) > limit:
         raise StorageError(f"{name} has more than {limit} bytes; it is not what it should be")
-    return bytes(out)
+    return out.getvalue()
+
+
+def _announced(file: Any, failed: str) -> int | None:
+    """The bytes that a web server says will come; None where nobody says.
+
+    Raises:
+        StorageError: they are compressed, though the file was asked for as it is.
+    """
+    answer = getattr(file, "r", None)
+    if answer is None:
+        return None
+    if answer.headers.get("Content-Encoding", "identity") not in ("", "identity"):
+        raise StorageError(f"{failed}: the server sends it compressed; have it served as it is")
+    return cast(int | None, answer.content_length)

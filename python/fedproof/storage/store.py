@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self, cast
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from fedproof.errors import InputError, StorageError
-from fedproof.storage.backend import PIECE_BYTES, Backend, Sink, storage_errors
+from fedproof.storage.backend import PIECE_BYTES, Backend, Sink, open_address, storage_errors
 from fedproof.storage.content import ContentId, check_content_id
 from fedproof.storage.hashing import StreamHash
 from fedproof.storage.ipfs import Ipfs
@@ -40,7 +39,7 @@ class BlobStore:
         address = str(url_or_path)
         protocol = address.split("://", 1)[0] if "://" in address else "file"
         try:
-            fs, root = open_s3(address, options) if protocol in _S3 else fsspec.url_to_fs(address, **options)
+            fs, root = open_s3(address, options) if protocol in _S3 else open_address(address, **options)
         except (ImportError, ValueError):
             extra = _EXTRAS.get(protocol)
             advice = f"install it with: pip install 'fedproof[{extra}]'" if extra else "use a folder, s3:// or ipfs://"
