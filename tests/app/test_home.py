@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from fedproof.app.catalogue import MAX_CARD_BYTES, _card
 from fedproof.app.home import Home
 from fedproof.app.keyring import Keyring
 from fedproof.app.telling import Silent
+from fedproof.app.world import write_json
 from fedproof.cli.terminal import short
 from fedproof.errors import InputError, KeyFileError, LedgerError
 from fedproof.ledger.market_types import Addresses
 from fedproof.storage import BlobStore
+from tests.support.durable import Syncs
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +191,28 @@ def test_a_strangers_card_costs_little(tmp_path: Path, card: bytes, error: str |
 def test_a_long_text_is_cut() -> None:
     assert short("a\x1b[31m b\n" * 3) == "a?[31m b a?[31m b a?[31m b"
     assert len(short("x" * 3_000_000)) == 120
+
+
+def test_a_document_is_durable_before_it_takes_the_place_of_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`chain.json` is all there is of an embedded chain."""
+    syncs = Syncs.watched(monkeypatch)
+    for document in ({"blocks": 1}, {"blocks": 2}):
+        write_json(tmp_path / "chain.json", document)
+        assert json.loads((tmp_path / "chain.json").read_text()) == document
+        assert syncs.early == syncs.lost(tmp_path) == []
+    assert stat.S_IMODE((tmp_path / "chain.json").stat().st_mode) == 0o666 & ~umask()
+
+
+def test_of_a_document_that_the_disk_refuses_nothing_stays(tmp_path: Path) -> None:
+    (tmp_path / "chain.json").mkdir()
+    with pytest.raises(InputError, match=r"chain\.json cannot be written"):
+        write_json(tmp_path / "chain.json", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["chain.json"]
+
+
+def umask() -> int:
+    """Of this process."""
+    os.umask(found := os.umask(0o077))
+    return found

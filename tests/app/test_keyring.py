@@ -15,6 +15,8 @@ from fedproof.app.keyring import KeyRequest, Keyring
 from fedproof.errors import KeyFileError, StorageError
 from fedproof.proving.keys import VerifyingKey
 from fedproof.statements.aggregation import AggregationStatement
+from tests.support.durable import Syncs
+from tests.support.fulldisk import SmallDisk, need_small_disk
 
 REQUESTS = {
     "one": KeyRequest(AggregationStatement(3, 2**20)),
@@ -161,3 +163,24 @@ def test_a_folder_that_cannot_be_written_is_told_and_not_fatal(tmp_path: Path) -
     told: list[str] = []
     Keyring(tmp_path / "file" / "keys", told.append).keys(REQUESTS, Keyring(None).srs(16, [5]))
     assert any("not cached" in line or "is not used" in line for line in told)
+
+
+def test_keys_are_durable_before_they_have_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut would leave empty files, and keys that are made anew fit no contract that is deployed."""
+    syncs = Syncs.watched(monkeypatch)
+    verifying(Keyring(tmp_path), Keyring(tmp_path).srs(16, [5]))
+    assert syncs.early == syncs.lost(tmp_path) == []
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_of_keys_that_a_full_disk_refuses_nothing_stays(tmp_path: Path) -> None:
+    need_small_disk()
+    with SmallDisk(tmp_path) as disk:
+        told: list[str] = []
+        ring = Keyring(tmp_path, told.append)
+        srs = ring.srs(16, [5])
+        before = set(tmp_path.iterdir())
+        disk.fill(leave=100_000)
+        verifying(ring, srs)
+        assert f"keys are not cached in {tmp_path}: No space left on device" in told
+        assert {path for path in tmp_path.iterdir() if path.name != ".ballast"} == before

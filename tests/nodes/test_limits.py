@@ -31,6 +31,7 @@ from tests.nodes.paper import (
     Paper,
     task,
 )
+from tests.support.durable import Syncs
 
 # -- the limits themselves --
 
@@ -271,6 +272,14 @@ def test_what_a_task_needed_is_dropped_when_it_is_done(desk: Desk) -> None:
     assert list(desk.state.get("outbox")) == others
     assert list(desk.state.get("ready")) == ["11/3"]
     assert {name: desk.state.get(name) for name in saved} == saved
+
+
+def test_shares_are_durable_before_they_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Complaints are answered from them; without an answer their maker is removed."""
+    syncs = Syncs.watched(monkeypatch)
+    for _ in range(2):  # the second in place of the first
+        SentShares(tmp_path / "sent").keep(1, 2, [bytes(64)], [b"sealed"], [b"share"])
+        assert syncs.lost(tmp_path) == []
 
 
 def test_records_in_the_clear_of_a_node_that_was_killed_are_removed(tmp_path: Path) -> None:

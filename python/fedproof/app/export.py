@@ -17,7 +17,7 @@ from fedproof.ledger.federation import Stage, TaskInfo, Update
 from fedproof.nodes.params import TIER_TRAINING
 from fedproof.nodes.sealed import share_index
 from fedproof.storage import BlobStore
-from fedproof.storage.folders import new_folder, sync_files
+from fedproof.storage.folders import new_folder
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,6 @@ def export_task(network: Connection, task_id: int, out: Path) -> Exported:
             public, network.chain, network.document.contracts, task_id, eventful=not _embedded(network)
         )
         folder.chmod(0o755)  # all of it is public
-        sync_files(folder)
     return Exported(task_id, out, len(copied), blocks)
 
 

@@ -26,6 +26,7 @@ from fedproof.nodes.params import Deployment
 from fedproof.proving.circuit import Circuit, compile_statement
 from fedproof.proving.keys import Keys, VerifyingKey, with_proving_key
 from fedproof.storage import BlobStore
+from fedproof.storage.folders import write_file
 
 T = TypeVar("T")
 
@@ -73,10 +74,8 @@ def publish(
     )
     document = DeploymentFile.decode(document.encode())  # what nobody could read is not published
     check_contracts(document, chain)
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        temporary.write_bytes(document.encode())
-        temporary.replace(path)
+        write_file(path, document.encode(), mode=0o666)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
     return document

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from fedproof.app.keyfile import encode_key_file, read_key_file
 from fedproof.errors import KeyFileError
 from fedproof.proving.circuit import Circuit, Statement, compile_statement
 from fedproof.proving.keys import Keys, with_proving_key
+from fedproof.storage.folders import PART_PREFIX, write_file
 from fedproof.storage.public import read_public
 
 MAX_KEY_FILE_BYTES = 8 << 30
@@ -201,8 +202,7 @@ class Keyring:
             return
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-                file.write(data)
-            Path(file.name).replace(folder / name)
+            # under a name of its own: two processes may make the same keys, and each renames a whole file
+            write_file(folder / name, data, part=folder / f"{PART_PREFIX}{secrets.token_hex(8)}")
         except OSError as error:
             self.notice(f"keys are not cached in {folder}: {error.strerror}")

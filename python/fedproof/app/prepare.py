@@ -24,7 +24,7 @@ from fedproof.data.plan import CLASSES, TARGET, Plan, read_plan
 from fedproof.data.schema import is_capacity
 from fedproof.data.tablefile import TableFile, fingerprint, open_table
 from fedproof.errors import InputError
-from fedproof.storage.folders import disk_errors, new_folder, sync_files
+from fedproof.storage.folders import disk_errors, new_folder
 
 SECONDS_BETWEEN: Final = 1.0
 
@@ -89,7 +89,6 @@ def prepare(options: Options, teller: Teller) -> Prepared | Drafted:
         (folder / SCHEMA).write_bytes(schema.encode())
         write_json(folder / CARD, card(plan, schema, counted, tiers, history, options.note))
         write_manifest(folder, plan, schema, writer.block_rows, tiers, before)
-        sync_files(folder)
     prepared = Prepared.load(options.out)
     teller.step(
         f"{prepared.rows:,} records in {len(writer.block_rows)} blocks of {schema.rows} x {schema.columns}, "

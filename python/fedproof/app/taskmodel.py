@@ -22,6 +22,7 @@ from fedproof.learning.scoring import Scores, score
 from fedproof.ledger.federation import Federation, SettledRound, TaskInfo
 from fedproof.statements.models.vectors import model_vector
 from fedproof.storage import BlobStore
+from fedproof.storage.folders import write_file
 
 DESCRIPTION_BYTES: Final = 1 << 20
 
@@ -214,10 +215,8 @@ def write_model(network: Connection, task: TaskInfo, number: int | None, out: Pa
     if (schema.rows, schema.columns) != (network.document.plan.rows, network.document.plan.columns):
         raise InputError(f"task {task.task_id}: its schema has another shape than its class")
     document = found.to_json(schema, description.schema)
-    temporary = out.with_name(out.name + ".tmp")
     try:
-        temporary.write_text(json.dumps(document, indent=1) + "\n")
-        temporary.replace(out)
+        write_file(out, (json.dumps(document, indent=1) + "\n").encode(), mode=0o666)
     except OSError as error:
         raise InputError(f"{shown(out)} cannot be written: {error.strerror}") from None
     return document

@@ -29,6 +29,7 @@ from fedproof.statements.layout import DatasetLayout
 from fedproof.statements.listing import ListingStatement
 from fedproof.statements.spend import SpendStatement
 from fedproof.storage import BlobStore
+from fedproof.storage.folders import write_file
 
 MANIFEST_VERSION = 1
 
@@ -168,14 +169,12 @@ def build(folder: Path, plan: Plan, keyring: Keyring, rpc: str | None, teller: T
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a document whole or not at all.
+    """Write a document whole or not at all, and durably: it may be all that is left of a chain.
 
     Raises:
         InputError: the disk refuses.
     """
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        temporary.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
-        temporary.replace(path)
+        write_file(path, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode(), mode=0o666)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedproof.errors import StateError
+from fedproof.storage.folders import sync_folder
 
 
 class SentShares:
@@ -24,7 +25,7 @@ class SentShares:
         sealed: Sequence[bytes],
         shares: Sequence[bytes],
     ) -> None:
-        """Save them, in place of an earlier attempt in the same round; the workers count from 1.
+        """Save them durably, in place of an earlier attempt in the same round; the workers count from 1.
 
         Raises:
             StateError: the disk refuses; then nothing may be published.
@@ -38,6 +39,8 @@ class SentShares:
             for index, (blob, share) in enumerate(zip(sealed, shares, strict=True), 1):
                 _write(folder / f"sealed-{index}", blob)
                 _write(folder / f"share-{index}", share)
+            for each in (folder, self._folder, self._folder.parent):
+                sync_folder(each)
         except OSError as error:
             raise StateError(f"{folder} cannot be written: {error.strerror}; free space and start again") from None
 

@@ -113,8 +113,9 @@ def plain_files(folder: Path) -> dict[str, Path]:
 def new_folder(out: Path) -> Iterator[Path]:
     """A folder to fill, private to its user, which gets the name `out` when the block ends without an error.
 
-    It is filled as `.NAME.part` beside its final place; what a killed run left there is removed by the next. What
-    another user, or others may write to, made there beforehand is not taken.
+    It is filled as `.NAME.part` beside its final place, and all of it is durable before it gets its name; what a
+    killed run left there is removed by the next. What another user, or others may write to, made there beforehand is
+    not taken.
 
     Raises:
         InputError: `out` exists, or the disk refuses (also in the block: it may be full), or `.NAME.part` is not
@@ -143,7 +144,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             with disk_errors(out):
                 _empty(part)
                 yield part
-                sync_folder(part)
+                _sync_below(part)
                 part.rename(out)
                 sync_folder(out.parent)
         except BaseException:
@@ -172,9 +173,9 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def sync_files(folder: Path) -> None:
+def _sync_below(folder: Path) -> None:
     """Make the content of every file below a folder durable, and their names."""
-    for path in sorted(folder.rglob("*")):
+    for path in (*sorted(folder.rglob("*")), folder):
         sync_folder(path)
 
 
