@@ -17,6 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from fedproof.errors import StorageError
 from fedproof.storage import BlobStore, backend, content_id
+from fedproof.storage import store as store_module
 
 BLOB = bytes(range(256)) * 40
 _names = itertools.count()
@@ -218,6 +219,44 @@ def test_a_store_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
         sink.write(b"x")
     with pytest.raises(StorageError, match="only 61 bytes came in 61 s"):
         sink.write(b"x")
+
+
+class Dripping(MemoryFileSystem):
+    """A store that takes a second of `clock` for each byte, and never ends."""
+
+    cachable = False
+    clock = 0.0
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+        file = super()._open(path, mode, **kwargs)
+
+        def drip(_: int = -1) -> bytes:
+            self.clock += 1.0
+            return b"x"
+
+        if mode == "rb":
+            file.read = drip
+        return file
+
+
+def test_a_store_that_drips_is_not_waited_for_unchecked_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    fs = Dripping()
+    for module in (backend, store_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: fs.clock), raising=False)
+    store = BlobStore.over(fs, f"/dripping-{next(_names)}")
+    blob = store.put(BLOB)
+    for read in (lambda: store.get(blob), lambda: list(itertools.islice(store.get_unchecked(blob), 900))):
+        with pytest.raises(StorageError, match="only 61 bytes came in 61 s"):
+            read()
+
+
+def test_a_slow_reader_is_no_slow_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    store = BlobStore.open("memory://")
+    blob = store.put(bytes(3 << 20))
+    monkeypatch.setattr(store_module, "time", SimpleNamespace(monotonic=lambda: clock.now), raising=False)
+    for _ in store.get_unchecked(blob):
+        clock.now += 1e6
 
 
 def test_a_slow_line_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

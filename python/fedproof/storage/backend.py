@@ -51,6 +51,12 @@ class Backend(Protocol):
         """What the store has under this id, piece by piece; None when the driver can only write to a sink."""
 
 
+def check_pace(size: int, seconds: float) -> None:
+    """StorageError where a store takes so long for so few bytes that it drips."""
+    if seconds > PATIENCE_SECONDS and size < seconds * LEAST_PACE:
+        raise StorageError(f"only {size} bytes came in {seconds:.0f} s")
+
+
 class Sink:
     """Where a blob is copied to: hashes what passes, and stops a store that sends more than the limit, or drips."""
 
@@ -64,9 +70,7 @@ class Sink:
     def write(self, data: bytes) -> int:
         """Append; StorageError past the limit, or when it comes too slowly."""
         self.size += len(data)
-        seconds = time.monotonic() - self._started
-        if seconds > PATIENCE_SECONDS and self.size < seconds * LEAST_PACE:
-            raise StorageError(f"only {self.size} bytes came in {seconds:.0f} s")
+        check_pace(self.size, time.monotonic() - self._started)
         if self._limit is not None and self.size > self._limit:
             raise StorageError(f"a blob is larger than the {self._limit} bytes that are expected at most")
         self._hash.update(data)

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, BinaryIO, Final, Self, cast
 from fsspec.implementations.local import LocalFileSystem
 
 from fedproof.errors import InputError, StorageError
-from fedproof.storage.backend import PIECE_BYTES, Backend, Sink, open_address, storage_errors
+from fedproof.storage.backend import PIECE_BYTES, Backend, Sink, check_pace, open_address, storage_errors
 from fedproof.storage.content import ContentId, check_content_id
 from fedproof.storage.hashing import StreamHash
 from fedproof.storage.ipfs import Ipfs
@@ -115,14 +116,17 @@ class BlobStore:
             with self.get_stream(checked) as copied:
                 yield from copied
             return
-        size = 0
+        size, waited = 0, 0.0
         with StreamHash() as digest:
             while True:
+                started = time.monotonic()
                 with storage_errors(f"blob {checked} cannot be read from {self.name}"):
                     piece = next(pieces, None)
                 if piece is None:
                     break
                 size += len(piece)
+                waited += time.monotonic() - started  # what the reader does with a piece is not the store's time
+                check_pace(size, waited)
                 digest.update(piece)
                 yield piece
             found = digest.hexdigest()
