@@ -1,7 +1,11 @@
 """A tier in a store: a higher key opens it, a lower never; nothing swapped, cut or misnamed gets out (28, 32, 36)."""
 
+import errno
 import json
 import os
+import signal
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fedproof.app.staging import staged
 from fedproof.errors import InputError, SealingError, StorageError
 from fedproof.sealing import TierKey, seal_records
 from fedproof.storage import BlobStore, bundle
@@ -203,6 +208,90 @@ def test_an_existing_file_is_never_overwritten(store: BlobStore, index: str, tmp
         open_tier(store, KEY, CONTEXT, index, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["README.md"]
     assert not (tmp_path / "precious").exists()
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["with links", "without links"])
+def test_a_file_that_gets_its_name_meanwhile_is_not_overwritten_either(
+    store: BlobStore, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    out, fsync = tmp_path / "out", os.fsync
+
+    def somebody_else(handle: int) -> None:
+        (out / "empty.txt").write_bytes(b"precious")
+        fsync(handle)
+
+    def no_links(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", somebody_else)
+        with pytest.raises(InputError, match=r"empty\.txt exists already"):
+            open_tier(store, KEY, CONTEXT, index, out)
+    assert contents(out) == {"empty.txt": b"precious"}
+    (out / "empty.txt").unlink()
+    open_tier(store, KEY, CONTEXT, index, out)
+    assert contents(out) == FILES
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from fedproof.app.staging import staged
+from fedproof.sealing import TierKey
+from fedproof.storage import BlobStore
+from fedproof.storage.bundle import open_tier
+out, store, index, key, inside = sys.argv[1:]
+os.fsync = lambda _: os.kill(os.getpid(), 9)
+def go(into):
+    open_tier(BlobStore.open(store), TierKey.decode(bytes.fromhex(key)), CONTEXT, index, into)
+if inside == "staged":
+    with staged(Path(out)) as stage:
+        go(stage / "tier3")
+else:
+    go(Path(out))
+"""
+
+
+@pytest.mark.parametrize("way", ["alone", "staged"])
+def test_what_a_killed_run_left_in_the_clear_is_removed_by_the_next(
+    store: BlobStore, index: str, tmp_path: Path, way: str
+) -> None:
+    out = tmp_path / "out"
+    script = KILLED.replace("CONTEXT", repr(CONTEXT))
+    arguments = [str(out), str(tmp_path / "store"), index, KEY.encode().hex(), way]
+    assert subprocess.run([sys.executable, "-c", script, *arguments], check=False).returncode == -signal.SIGKILL
+    (left,) = out.iterdir()
+    assert left.name.startswith(PART_PREFIX)
+    (out / ".part-of-a-store").touch(0o644)
+    if way == "staged":
+        with staged(out) as stage:
+            open_tier(store, KEY, CONTEXT, index, stage / "tier3")
+        (out / "tier3").rename(tmp_path / "opened")
+    else:
+        open_tier(store, KEY, CONTEXT, index, out)
+        (tmp_path / "opened").mkdir()
+        for name in FILES:
+            (out / name).rename(tmp_path / "opened" / name)
+    assert contents(tmp_path / "opened") == FILES
+    assert [path.name for path in out.iterdir()] == [".part-of-a-store"]
+
+
+def test_what_another_run_is_writing_is_left_alone(
+    store: BlobStore, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, fsync, inner = tmp_path / "out", os.fsync, iter([True])
+
+    def meanwhile(handle: int) -> None:
+        if next(inner, False):
+            open_tier(store, KEY, CONTEXT, other, out)
+        fsync(handle)
+
+    other = seal_tier(store, KEY, CONTEXT, {"other": b"file"})
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    open_tier(store, KEY, CONTEXT, index, out)
+    assert contents(out) == {**FILES, "other": b"file"}
 
 
 def test_links_and_missing_files_are_not_sealed(store: BlobStore, tmp_path: Path) -> None:

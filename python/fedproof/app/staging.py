@@ -11,20 +11,24 @@ from pathlib import Path
 
 from fedproof.data.naming import shown
 from fedproof.errors import InputError
-from fedproof.storage.folders import PART_PREFIX, disk_errors, sync_folder
+from fedproof.storage.folders import PART_PREFIX, disk_errors, sync_folder, writing_parts
 
 
 @contextlib.contextmanager
 def staged(out: Path) -> Iterator[Path]:
     """A folder beside its final place, whose folders move into `out` when the block ends without an error.
 
+    What a killed run left there, records in the clear, is removed by the next.
+
     Raises:
         InputError: `out` has one of them already, or the disk refuses.
     """
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=PART_PREFIX, dir=out))
-    try:
+    with contextlib.ExitStack() as stack:
+        with disk_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(writing_parts(out))
+            stage = Path(tempfile.mkdtemp(prefix=PART_PREFIX, dir=out))
+        stack.callback(shutil.rmtree, stage, ignore_errors=True)
         yield stage
         for folder in sorted(stage.iterdir()):
             if os.path.lexists(out / folder.name):
@@ -33,5 +37,3 @@ def staged(out: Path) -> Iterator[Path]:
             for folder in sorted(stage.iterdir()):
                 folder.rename(out / folder.name)
             sync_folder(out)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)

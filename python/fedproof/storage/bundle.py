@@ -8,6 +8,7 @@ holds the content id of each sealed file: what the listing's one word commits to
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -22,7 +23,15 @@ from fedproof.errors import InputError, SealingError, StorageError
 from fedproof.sealing.records import HEADER_BYTES, open_records, read_header, seal_records
 from fedproof.sealing.tiers import TierKey
 from fedproof.storage.content import ContentId, check_content_id
-from fedproof.storage.folders import PART_PREFIX, disk_errors, first_clash, is_file_name, sync_folder
+from fedproof.storage.folders import (
+    PART_PREFIX,
+    disk_errors,
+    first_clash,
+    give_name,
+    is_file_name,
+    sync_folder,
+    writing_parts,
+)
 from fedproof.storage.store import BlobStore
 
 VERSION: Final = 1
@@ -110,22 +119,44 @@ def open_tier(
         out_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for entry in entries:
         if os.path.lexists(out_folder / entry.name):
-            raise InputError(f"{shown(out_folder / entry.name)} exists already; remove it or name another folder")
+            raise _taken(out_folder / entry.name)
     staged: list[tuple[Path, Path]] = []
-    try:
-        for entry in entries:
-            with disk_errors(out_folder):
-                handle, part = tempfile.mkstemp(prefix=PART_PREFIX, dir=out_folder)
-            staged.append((Path(part), out_folder / entry.name))
-            _open_file(store, key, context, entry, handle, out_folder)
+    with contextlib.ExitStack() as stack:
         with disk_errors(out_folder):
-            for path, final in staged:
-                path.rename(final)
+            stack.enter_context(writing_parts(out_folder))
+        try:
+            for entry in entries:
+                with disk_errors(out_folder):
+                    handle, part = tempfile.mkstemp(prefix=PART_PREFIX, dir=out_folder)
+                staged.append((Path(part), out_folder / entry.name))
+                _open_file(store, key, context, entry, handle, out_folder)
+            with disk_errors(out_folder):
+                _give_names(staged)
+        finally:
+            for path, _ in staged:
+                path.unlink(missing_ok=True)
+        with disk_errors(out_folder):
             sync_folder(out_folder)
-    finally:
-        for path, _ in staged:
-            path.unlink(missing_ok=True)
     return [final for _, final in staged]
+
+
+def _give_names(staged: list[tuple[Path, Path]]) -> None:
+    """All of them or none: a name may have been taken while the files came."""
+    given: list[Path] = []
+    try:
+        for path, final in staged:
+            give_name(path, final)
+            given.append(final)
+    except BaseException as error:
+        for named in given:
+            named.unlink(missing_ok=True)
+        if isinstance(error, FileExistsError):
+            raise _taken(final) from None
+        raise
+
+
+def _taken(path: Path) -> InputError:
+    return InputError(f"{shown(path)} exists already; remove it or name another folder")
 
 
 def _open_file(store: BlobStore, key: TierKey, context: bytes, entry: Entry, handle: int, out: Path) -> None:

@@ -155,6 +155,52 @@ def new_folder(out: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+def give_name(part: Path, final: Path) -> None:
+    """Give a file a name that nothing else has got meanwhile; `part` may stay, as a second name of it.
+
+    Raises:
+        OSError: as the disk says; FileExistsError where the name is taken.
+    """
+    try:
+        os.link(part, final, follow_symlinks=False)  # unlike a rename, in the place of nothing
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):
+            raise
+        if os.path.lexists(final):  # a file system without second names: the look and the rename are two steps
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from None
+        part.rename(final)
+
+
+@contextmanager
+def writing_parts(folder: Path) -> Iterator[None]:
+    """While the block lasts, this run writes in a folder under names that begin with `PART_PREFIX`.
+
+    What killed runs left there is removed first: it may be records in the clear. What another run is writing is left
+    alone; where the file system has no locks to tell them apart, everything is.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove_parts(folder)
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_parts(folder: Path) -> None:
+    for path in folder.iterdir():
+        found = path.lstat()
+        # what a store has begun under such a name is for all to read, and none of ours
+        if path.name.startswith(PART_PREFIX) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+            _remove(path)
+
+
 @contextmanager
 def disk_errors(out: Path) -> Iterator[None]:
     """Say in one line that the disk refused."""
@@ -181,7 +227,11 @@ def _sync_below(folder: Path) -> None:
 
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
