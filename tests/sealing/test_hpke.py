@@ -94,6 +94,21 @@ def test_refuses_public_keys_that_nothing_can_be_sealed_to() -> None:
         check_public_key(pair.public)
 
 
+@pytest.mark.parametrize("suite", ["x25519", "mlkem768x25519"])
+def test_refuses_a_second_encoding_of_a_key(suite: str) -> None:
+    """What is sealed to it would not open: the holder hashes the canonical bytes."""
+    key = PAIRS[suite].public
+    high_bit = key[:-1] + bytes((key[-1] | 0x80,))
+    small = 9  # the base point, which is below 19 and so has a second form below 2^255
+    beyond_p = key[:-32] + (small + 2**255 - 19).to_bytes(32, "little")
+    for second in (high_bit, beyond_p, key[:-32] + (2**255 - 19).to_bytes(32, "little")):
+        with pytest.raises(SealingError, match="canonical"):
+            check_public_key(second)
+        with pytest.raises(SealingError, match="canonical"):
+            seal(second, b"x", b"info")
+    check_public_key(key[:-32] + small.to_bytes(32, "little"))
+
+
 def test_a_public_keys_length_names_its_suite() -> None:
     assert suite_of_public_key(PAIRS["x25519"].public) is Suite.X25519
     assert suite_of_public_key(PAIRS["mlkem768x25519"].public) is Suite.MLKEM768_X25519

@@ -127,6 +127,14 @@ def test_a_message_does_not_show_what_it_holds() -> None:
 
 
 @pytest.mark.parametrize("suite", ["x25519", "mlkem768x25519"])
+def test_a_second_encoding_of_a_key_makes_no_address(suite: Kind) -> None:
+    """No memo that is sealed to it would ever open, and its payee would not see the note."""
+    key = KeyPair.generate(suite).public
+    with pytest.raises(InputError, match="canonical"):
+        NoteAddress(1, key[:-1] + bytes((key[-1] | 0x80,)))
+
+
+@pytest.mark.parametrize("suite", ["x25519", "mlkem768x25519"])
 @pytest.mark.parametrize("owner", [1, R - 1])
 def test_an_address_survives_being_written_down(suite: Kind, owner: int) -> None:
     address = NoteAddress(owner, KeyPair.generate(suite).public)

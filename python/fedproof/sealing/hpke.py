@@ -42,6 +42,8 @@ PRIVATE_BYTES: Final = 32
 MLKEM768_PUBLIC_BYTES: Final = 1184
 MLKEM768_SEED_BYTES: Final = 64
 TAG_BYTES: Final = 16
+X25519_BYTES: Final = 32
+_P25519: Final = 2**255 - 19
 
 SuiteName = Literal["x25519", "mlkem768x25519"]
 
@@ -100,6 +102,7 @@ def seal(public_key: bytes, plaintext: bytes, info: bytes) -> bytes:
     """Seal `plaintext` to the holder of `public_key`, bound to `info` (not empty). The result is randomised."""
     _check_info(info)
     suite = suite_of_public_key(public_key)
+    _check_canonical(public_key)
     try:
         sealed = _hpke(suite).encrypt(plaintext, _decode_public(suite, public_key), info=info)
     except ValueError:
@@ -139,7 +142,11 @@ def suite_of_public_key(public_key: bytes) -> Suite:
 
 
 def check_public_key(public_key: bytes) -> None:
-    """Refuse a key that nothing can be sealed to, before it is registered: wrong length, bad encoding, low order."""
+    """Refuse a key that nothing can be sealed to, before it is registered.
+
+    Raises:
+        SealingError: its length, encoding or order is wrong, or its encoding not the canonical one.
+    """
     seal(public_key, b"", b"fedproof/check-key/v1")
 
 
@@ -154,6 +161,13 @@ def _hpke(suite: Suite) -> hpke.Suite:
 def _check_info(info: bytes) -> None:
     if not info:
         raise SealingError("the context (info) is empty: a sealed message must say what it belongs to")
+
+
+def _check_canonical(public_key: bytes) -> None:
+    """X25519 ignores the top bit and takes numbers modulo p, but HPKE hashes the bytes: the holder of the key, who has
+    them in their one canonical form, could not open what is sealed to another."""
+    if int.from_bytes(public_key[-X25519_BYTES:], "little") >= _P25519:  # the last part of a hybrid key, too
+        raise SealingError("a public key is not in its canonical form: what is sealed to it would never open")
 
 
 def _decode_private(private: bytes) -> tuple[X25519PrivateKey, MLKEM768PrivateKey | None]:
