@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,19 @@ def test_nobody_else_opens_it_and_for_no_other_dataset() -> None:
     for k in range(len(sealed)):
         with pytest.raises(SealingError):
             open_handover(OWNER, RECEIVER.address, sealed[:k] + bytes((sealed[k] ^ 1,)) + sealed[k + 1 :], CONTEXT)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"registry": b"\x11" * 19}, {"registry": b""}, {"chain_id": -1}, {"chain_id": 1 << 256}, {"dataset": -1}],
+)
+def test_a_context_has_one_width(changes: dict[str, Any]) -> None:
+    """Else two contexts could be one string: a registry with a byte less, and a dataset with one more."""
+    with pytest.raises(SealingError):
+        seal_handover(RECEIVER, KEYS, replace(CONTEXT, **changes))
+    for receiver in (b"\x22" * 19, b"\x22" * 21):
+        with pytest.raises(SealingError, match="receiver's address"):
+            CONTEXT.info(receiver)
 
 
 @pytest.mark.parametrize(

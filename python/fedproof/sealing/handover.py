@@ -23,6 +23,7 @@ MAX_VERSIONS: Final = (1 << 16) - 1
 MAX_BYTES: Final = 4096 + MAX_VERSIONS * (2 + KEY_BYTES)
 """No sealed hand-over is longer."""
 _LABEL: Final = b"fedproof/hand-over/v1"
+_ADDRESS: Final = 20
 _ENTRY: Final = 2 + KEY_BYTES
 
 
@@ -35,8 +36,14 @@ class HandoverContext:
     dataset: int
 
     def info(self, receiver: bytes) -> bytes:
-        """The HPKE context, as on top of this module."""
-        words = self.chain_id.to_bytes(32, "big") + self.registry + self.dataset.to_bytes(32, "big")
+        """The HPKE context, as on top of this module; SealingError for what has no such place in it."""
+        try:
+            words = self.chain_id.to_bytes(32, "big") + self.registry + self.dataset.to_bytes(32, "big")
+        except OverflowError:
+            raise SealingError("chain id or dataset of a hand-over is out of its range") from None
+        for what, address in (("a registry", self.registry), ("a receiver", receiver)):
+            if len(address) != _ADDRESS:
+                raise SealingError(f"{what}'s address has {_ADDRESS} bytes, not {len(address)}")
         return _LABEL + words + receiver
 
 
@@ -44,7 +51,7 @@ def seal_handover(receiver: Member, keys: Mapping[int, TierKey], context: Handov
     """Seal the top tier keys of a dataset's versions to its new owner.
 
     Raises:
-        SealingError: there is no key, or one that is not of the top tier.
+        SealingError: there is no key, or one that is not of the top tier; or the context is none.
     """
     if not keys or any(key.tier != TOP_TIER or not 0 < version <= MAX_VERSIONS for version, key in keys.items()):
         raise SealingError(f"a hand-over takes the keys of tier {TOP_TIER} of one version at least")
