@@ -274,6 +274,15 @@ def test_a_forked_child_does_not_write_under_the_lock_of_its_parent(tmp_path: Pa
         assert (state.get("count"), state.get("other")) == (1, 1)
 
 
+def test_a_program_that_the_holder_started_does_not_hold_the_folder(tmp_path: Path) -> None:
+    with StateFile(tmp_path / "a", "worker") as state:
+        state.put(count=1)
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+    with child:
+        StateFile(tmp_path / "a", "worker").close()
+        child.communicate(b"\n")
+
+
 def test_the_state_is_durable_before_its_name_and_both_before_put_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from fedproof.proving.keys import VerifyingKey, setup
 from fedproof.proving.linked import check_plain
 from fedproof.statements.eligibility import EligibilityStatement
 from tests.core.support import G1, G2, INFINITY_G1, INFINITY_G2, P, R, fr
+from tests.core.test_points import outside_the_subgroup
 
 VK = setup(compile_statement(EligibilityStatement(0, 1)), _core.Srs.generate(8, [1, 4]), 4).verifying
 PUBLIC = [1, 2, 3, 2**127, 5, 6]
@@ -75,6 +76,24 @@ def test_refuses_a_key_with_a_point_of_known_logarithm_or_twice(name: str, sign:
         if other != name:
             with pytest.raises(KeyFileError, match="without a witness"):
                 VerifyingKey.decode(replace(VK, **{name: sign(point)}).encode())
+
+
+@pytest.mark.parametrize("name", ["beta", "delta", "eta", "tau", "tau_d"])
+def test_refuses_a_key_with_one_bad_point_of_g2(name: str) -> None:
+    """The pairing would take a point outside of the subgroup for something else, or refuse every proof."""
+    good = replace(VK, eta=_core.Srs.generate(2, [1]).g2_power(1))
+    assert VerifyingKey.decode(good.encode()) == good
+    for bad in (outside_the_subgroup(), G2[:64] + VK.beta[64:], b"\xff" * 128):
+        with pytest.raises(KeyFileError, match="a bad point"):
+            VerifyingKey.decode(replace(good, **{name: bad}).encode())
+
+
+def test_refuses_a_key_of_more_than_64_public_inputs() -> None:
+    """As the contracts do: a proof's cost grows with each."""
+    most = replace(VK, ic=(VK.ic * 10)[:65])
+    assert VerifyingKey.decode(most.encode()) == most
+    with pytest.raises(KeyFileError, match="does not fit 65 public inputs"):
+        VerifyingKey.decode(replace(most, ic=(*most.ic, VK.alpha)).encode())
 
 
 def test_a_key_has_one_blob() -> None:

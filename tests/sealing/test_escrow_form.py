@@ -74,6 +74,7 @@ def test_refuses_another_version() -> None:
         ({"members": (member(1), member(2))}, "threshold"),
         ({"members": (member(1), member(2), member(1))}, "twice"),
         ({"members": (member(1), member(2), Member(b"\x09" * 20, b"\1" * 32))}, "twice"),
+        ({"members": (member(1), member(2), Member(b"\1" * 20, b"\x09" * 32))}, "twice"),
         ({"members": tuple(member(k) for k in (1, 2, 3, 4))}, "one commitment"),
         ({"tiers": ()}, "at least one tier"),
         ({"tiers": (tier(3), tier(3))}, "rising"),

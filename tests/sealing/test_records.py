@@ -1,10 +1,15 @@
 """Record files: nothing can be changed, moved, cut off or added (attacks 28 and 32)."""
 
 import itertools
+import os
 import tracemalloc
 from collections.abc import Iterator
+from hashlib import sha256
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +58,39 @@ def test_opens_what_it_sealed_however_the_pieces_fall(plaintext: bytes, cuts: li
     assert (
         b"".join(open_records(KEY, CONTEXT, [sealed[i : i + read] for i in range(0, len(sealed), read)])) == plaintext
     )
+
+
+OLD_SECRET, OLD_CONTEXT, OLD_PLAINTEXT = bytes(range(32)), b"dataset 1", bytes(range(70))
+OLD_FILE = (
+    "46505253010306a9a63b9f023140eaa307e4487b11102428cf2fc8c91eba4fd153aa1345e0cf8aa5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5"
+    "a5a5a5a5a5a5a5a5a5a5a5a5a5a5a55a5a5a5a5a5a5a3c88fdaf723ade52e7685cab993ce13180a8be43e5e1fd8f8f543a2e9c498bfaf253"
+    "aa2047721edf142014d543ee1e9fa2b337cf9dd9c2ab4f1a649139819b83007699a0a453c4829831e42cf9d822a9fc8ba511a26d6ec15738"
+    "23f4e55032e9e019e15ff1a3"
+)
+"""Sealed for tier 3 by `as_the_docstring_says`: salt `a5 * 32`, prefix `5a * 7`."""
+
+
+def as_the_docstring_says(secret: bytes, tier: int, context: bytes, plaintext: bytes) -> bytes:
+    """A file of the format on top of `sealing/records.py`, made of cryptography's primitives alone."""
+    salt, prefix = b"\xa5" * 32, b"\x5a" * 7
+    digest = sha256(b"fedproof/records-context/v1" + context).digest()
+    head = b"FPRS" + bytes((1, tier, LOG2)) + digest + salt + prefix
+    key = HKDF(SHA256(), 32, salt, b"fedproof/records-key/v1" + bytes((tier,)) + digest).derive(secret)
+    chunks = [plaintext[at : at + CHUNK] for at in range(0, len(plaintext), CHUNK)]
+    nonces = [prefix + k.to_bytes(4, "big") + bytes((k == len(chunks) - 1,)) for k in range(len(chunks))]
+    return head + b"".join(AESGCM(key).encrypt(n, chunk, head) for n, chunk in zip(nonces, chunks, strict=True))
+
+
+def test_a_file_of_before_is_still_opened() -> None:
+    """It stays in stores for years: a format that no longer reads it needs another version."""
+    old = bytes.fromhex(OLD_FILE)
+    assert as_the_docstring_says(OLD_SECRET, 3, OLD_CONTEXT, OLD_PLAINTEXT) == old
+    assert opened_bytes(old, TierKey(3, OLD_SECRET), OLD_CONTEXT) == OLD_PLAINTEXT
+
+
+def test_what_is_sealed_now_is_of_the_same_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "urandom", lambda count: {32: b"\xa5", 7: b"\x5a"}[count] * count)
+    assert sealed_bytes(OLD_PLAINTEXT, TierKey(3, OLD_SECRET), OLD_CONTEXT).hex() == OLD_FILE
 
 
 @pytest.mark.parametrize("length", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK])

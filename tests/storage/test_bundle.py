@@ -192,6 +192,13 @@ def test_an_index_of_another_form_is_refused(store: BlobStore, bad: str) -> None
         read_index(store, KEY, CONTEXT, sealed_index(store, BAD_INDEXES[bad]))
 
 
+def test_an_index_beyond_the_limit_is_not_read(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is held in memory, and its provider chose its size."""
+    monkeypatch.setattr(bundle, "MAX_INDEX_BYTES", 1000)
+    with pytest.raises(StorageError, match="larger than"):
+        read_index(store, KEY, CONTEXT, store.put(bytes((1 << 20) + 1001)))
+
+
 def test_a_file_of_another_size_than_its_index_says_is_refused(store: BlobStore, tmp_path: Path) -> None:
     blob = store.put_stream(seal_records(KEY.down_to(3), b"fedproof/bundle-file/v1" + CONTEXT, [b"xyz"]))
     for size in (2, 4):
