@@ -46,6 +46,19 @@ def test_what_lies_under_the_temporary_name_gives_a_file_neither_mode_nor_place(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["name", "victim"]
 
 
+def test_what_comes_under_the_temporary_name_at_the_last_moment_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = tmp_path / "name.tmp"
+    part.write_bytes(b"of somebody else")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # it is there again at once
+        with pytest.raises(FileExistsError):
+            write_file(tmp_path / "name", b"content")
+    assert part.read_bytes() == b"of somebody else"
+    assert not (tmp_path / "name").exists()
+
+
 def test_all_of_a_new_folder_is_durable_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     syncs = Syncs.watched(monkeypatch)
     with new_folder(tmp_path / "name") as folder:
