@@ -8,7 +8,6 @@ both, as `first` and `second`: whoever uses the keys verifies them, and has comp
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ from fedproof.proving.ceremony import (
 )
 from fedproof.proving.circuit import Circuit, compile_statement
 from fedproof.proving.keys import Keys, VerifyingKey
-from fedproof.storage.folders import disk_errors, new_folder
+from fedproof.storage.folders import disk_errors, give_name, new_folder, write_file
 
 FIRST: Final = "first"
 SECOND: Final = "second"
@@ -209,7 +208,7 @@ def check_new(path: Path) -> None:
         InputError: it is.
     """
     if os.path.lexists(path):
-        raise InputError(f"{path} exists already; name another file, for each contribution is one")
+        raise _taken(path)
 
 
 def write_setup(path: Path, data: bytes) -> None:
@@ -218,16 +217,20 @@ def write_setup(path: Path, data: bytes) -> None:
     Raises:
         InputError: it does, or the disk refuses.
     """
-    check_new(path)
-    with disk_errors(path), tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    part = path.with_name(f".{path.name}.part")
+    with disk_errors(path):
+        check_new(path)
+        write_file(part, data, mode=0o644)  # all of it is public
         try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).rename(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+            give_name(part, path)
+        except FileExistsError:
+            raise _taken(path) from None
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _taken(path: Path) -> InputError:
+    return InputError(f"{path} exists already; name another file, for each contribution is one")
 
 
 def circuits_of(plan: Plan) -> dict[str, Circuit]:
