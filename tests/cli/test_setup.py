@@ -36,7 +36,9 @@ def test_two_hospitals_make_keys_together(here: Here, tmp_path: Path, monkeypatc
     assert told.returncode == 0
     lines = told.stdout.splitlines()
     assert [line.split(" ")[1].rstrip(":") for line in lines[:3]] == ["north", "south", "block"]
-    assert lines[-1] == "second holds"
+    assert lines[-1] == (
+        "second holds, for tasks on 32 x 3 that ask for a proof of training, on a logistic regression 2-1"
+    )
 
     finished = here("setup", "finish", "first", "second", "setup", "--json")
     assert finished.returncode == 0

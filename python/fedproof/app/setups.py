@@ -19,9 +19,10 @@ from fedproof.app.audit_keys import check_keys
 from fedproof.app.keyfile import MAGIC, decode_key_file, encode_key_file
 from fedproof.app.keyring import MAX_KEY_FILE_BYTES, Keyring
 from fedproof.app.telling import Teller
+from fedproof.app.training import model_text
 from fedproof.app.world import key_requests
 from fedproof.errors import AuditError, FedproofError, InputError, KeyFileError
-from fedproof.learning.plans import Plan, decode_plan
+from fedproof.learning.plans import Plan, decode_plan, statement_text
 from fedproof.nodes.params import powers_size
 from fedproof.proving.ceremony import (
     BEACON_BYTES,
@@ -48,6 +49,11 @@ class FirstFile:
 
     phase: _core.PhaseOne
     number: ClassVar[int] = 1
+
+    @property
+    def purpose(self) -> str:
+        """What it serves, in words."""
+        return f"for circuits of up to {self.phase.size:,} rows"
 
     @property
     def contributions(self) -> tuple[Contribution, ...]:
@@ -77,6 +83,12 @@ class SecondFile:
     plan: Plan
     phases: SecondPhases
     number: ClassVar[int] = 2
+
+    @property
+    def purpose(self) -> str:
+        """What the keys are for, in words: with another plan they would be those of other circuits."""
+        shape = f"{self.plan.rows} x {self.plan.columns}"
+        return f"for tasks on {shape} that ask for a {statement_text(self.plan)}, on a {model_text(self.plan)}"
 
     @property
     def contributions(self) -> tuple[Contribution, ...]:

@@ -92,7 +92,11 @@ def keys(file: Path, out: Path, plan_path: Path, as_json: bool, quiet: bool) -> 
         made = start_second(read_first(file), plan, terminal)
         write_setup(out, made.encode())
     names = list(made.phases.parts)
-    show(as_json, {"second": str(out), "keys": names}, [f"{out} begins the second phase of {', '.join(names)}"])
+    show(
+        as_json,
+        {"second": str(out), "keys": names},
+        [f"{out} begins the second phase of {', '.join(names)}, {made.purpose}"],
+    )
 
 
 @setup.command()
@@ -167,7 +171,7 @@ def verify(file: Path, first: Path | None, as_json: bool, quiet: bool) -> None:
         found = read_setup(file)
         found.verify(terminal, None if first is None else read_first(first))
     lines = names_of(found.contributions) or ["nobody contributed yet"]
-    show(as_json, _document(found) | {"file": str(file)}, [*lines, f"{file} holds"])
+    show(as_json, _document(found) | {"file": str(file)}, [*lines, f"{file} holds, {found.purpose}"])
 
 
 @setup.command()
@@ -180,17 +184,23 @@ def finish(first: Path, second: Path, folder: Path, as_json: bool, quiet: bool) 
     from fedproof.app import setups
 
     with progress(quiet) as terminal:
-        made = setups.finish(setups.read_first(first), setups.read_second(second), folder, terminal)
+        given = setups.read_second(second)
+        made = setups.finish(setups.read_first(first), given, folder, terminal)
     show(
         as_json,
-        {"folder": str(folder), "keys": {name: digest.hex() for name, digest in made.items()}},
-        [f"{folder} makes the keys of {', '.join(made)}; it is public"],
+        {
+            "folder": str(folder),
+            "purpose": given.purpose,
+            "keys": {name: digest.hex() for name, digest in made.items()},
+        },
+        [f"{folder} makes the keys of {', '.join(made)}, {given.purpose}; it is public"],
     )
 
 
 def _document(found: SetupFile) -> dict[str, Any]:
     return {
         "phase": found.number,
+        "purpose": found.purpose,
         "contributions": [
             {
                 "name": one.name,
