@@ -215,8 +215,9 @@ def _native() -> dict[str, list[bytes]]:
     beacon = (bytes(32), 1)
     first = _core.PhaseOne.start(1).contribute("a", seed=bytes(32)).contribute("b", beacon)
     large = _core.PhaseOne.start(3).contribute("a", seed=bytes(32)).contribute("b", seed=bytes(32))
-    second = _core.PhaseTwo.start(small.build(), large.contribute("c", beacon))
-    second = second.contribute("a", seed=bytes(32)).contribute("b", beacon)
+    over = large.contribute("c", beacon)
+    second = _core.PhaseTwo.start(small.build(), over).contribute("a", small.build(), over, seed=bytes(32))
+    second = second.contribute("b", small.build(), over, (bytes([1]) * 32, 1))
     return {
         "core-field-bytes": [_core.fr_to_bytes(fr(1, -1))],
         "core-powers": [_core.Srs.generate(4, [2], bytes(32)).to_bytes()],

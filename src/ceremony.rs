@@ -1,6 +1,7 @@
 //! The Python classes of a setup of many: thin faces of `phase_one` and `phase_two`.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -42,15 +43,29 @@ fn contributions(transcript: &Transcript) -> Vec<Contribution> {
         .collect()
 }
 
-/// Powers of tau by many.
+/// Powers of tau by many, and whether they were verified: nobody changes them, so that once is enough.
 #[pyclass(frozen, module = "fedproof._core")]
-pub struct PhaseOne(phase_one::PhaseOne);
+pub struct PhaseOne(phase_one::PhaseOne, OnceLock<()>);
+
+impl PhaseOne {
+    fn of(phase: phase_one::PhaseOne) -> Self {
+        Self(phase, OnceLock::new())
+    }
+
+    fn verified(&self) -> Result<&phase_one::PhaseOne> {
+        if self.1.get().is_none() {
+            self.0.verify(&mut random::rng(None)?)?;
+            let _ = self.1.set(());
+        }
+        Ok(&self.0)
+    }
+}
 
 #[pymethods]
 impl PhaseOne {
     #[staticmethod]
     fn start(py: Python<'_>, log: usize) -> PyResult<Self> {
-        run(py, || phase_one::PhaseOne::start(log).map(PhaseOne))
+        run(py, || phase_one::PhaseOne::start(log).map(Self::of))
     }
 
     #[getter]
@@ -79,12 +94,12 @@ impl PhaseOne {
             self.0
                 .clone()
                 .contribute(&name, self::beacon(beacon)?, &mut rng)
-                .map(PhaseOne)
+                .map(Self::of)
         })
     }
 
     fn verify(&self, py: Python<'_>) -> PyResult<()> {
-        run(py, || self.0.verify(&mut random::rng(None)?))
+        run(py, || self.verified().map(drop))
     }
 
     fn srs(&self, py: Python<'_>, size: usize, g2_powers: Vec<usize>) -> PyResult<Srs> {
@@ -97,7 +112,7 @@ impl PhaseOne {
 
     #[staticmethod]
     fn from_bytes(py: Python<'_>, data: PyBackedBytes) -> PyResult<Self> {
-        run(py, || phase_one::PhaseOne::from_bytes(&data, true).map(PhaseOne))
+        run(py, || phase_one::PhaseOne::from_bytes(&data, true).map(Self::of))
     }
 }
 
@@ -111,7 +126,7 @@ impl PhaseTwo {
     fn start(py: Python<'_>, r1cs: &R1cs, first: &PhaseOne) -> PyResult<Self> {
         run(py, || {
             first.0.transcript.check_finished("first")?;
-            phase_two::PhaseTwo::start(&r1cs.0, &first.0).map(PhaseTwo)
+            phase_two::PhaseTwo::start(&r1cs.0, first.verified()?).map(PhaseTwo)
         })
     }
 
@@ -128,11 +143,13 @@ impl PhaseTwo {
         contributions(&self.0.transcript)
     }
 
-    #[pyo3(signature = (name, beacon=None, seed=None))]
+    #[pyo3(signature = (name, r1cs, first, beacon=None, seed=None))]
     fn contribute(
         &self,
         py: Python<'_>,
         name: String,
+        r1cs: &R1cs,
+        first: &PhaseOne,
         beacon: Option<(PyBackedBytes, u8)>,
         seed: Option<PyBackedBytes>,
     ) -> PyResult<Self> {
@@ -142,18 +159,22 @@ impl PhaseTwo {
             let mut rng = random::rng_for(&purpose, seed.as_deref())?;
             self.0
                 .clone()
-                .contribute(&name, self::beacon(beacon)?, &mut rng)
+                .contribute(&r1cs.0, first.verified()?, &name, self::beacon(beacon)?, &mut rng)
                 .map(PhaseTwo)
         })
     }
 
     fn verify(&self, py: Python<'_>, r1cs: &R1cs, first: &PhaseOne) -> PyResult<()> {
-        run(py, || self.0.verify(&r1cs.0, &first.0, &mut random::rng(None)?))
+        run(py, || {
+            self.0.verify(&r1cs.0, first.verified()?, &mut random::rng(None)?)
+        })
     }
 
     fn key(&self, py: Python<'_>, r1cs: &R1cs, first: &PhaseOne) -> PyResult<ProvingKey> {
         run(py, || {
-            self.0.key(&r1cs.0, &first.0, &mut random::rng(None)?).map(ProvingKey)
+            self.0
+                .key(&r1cs.0, first.verified()?, &mut random::rng(None)?)
+                .map(ProvingKey)
         })
     }
 

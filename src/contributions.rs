@@ -7,6 +7,8 @@
 //! nothing. Only the secrets' places in G1 are followed from record to record: the powers that hang on them are checked
 //! against the last ones, once.
 
+use std::collections::BTreeSet;
+
 use ark_bn254::{Fq, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::PrimeField;
@@ -165,12 +167,20 @@ impl Transcript {
         Ok(())
     }
 
-    /// Refuses a setup that one alone made, or whose last contributor could have chosen what it likes.
+    /// The values of its beacons.
+    pub fn beacons(&self) -> impl Iterator<Item = &[u8; 32]> {
+        let beacons = self.records.iter().filter_map(|record| record.beacon.as_ref());
+        beacons.map(|beacon| &beacon.value)
+    }
+
+    /// Refuses a setup that has contributions under fewer than two names, or no beacon. Whether two names are two
+    /// people, and whether the beacon's value was unknown before, is for those to say who were there.
     pub fn check_finished(&self, which: &str) -> Result<()> {
-        let people = self.records.iter().filter(|record| record.beacon.is_none()).count();
+        let people = self.records.iter().filter(|record| record.beacon.is_none());
+        let people = people.map(|record| &record.name).collect::<BTreeSet<_>>().len();
         if people < MIN_PEOPLE {
             return Err(bad(format!(
-                "the {which} phase has contributions of {people}, and needs those of {MIN_PEOPLE} or more"
+                "the {which} phase has contributions under {people} names, and needs those of {MIN_PEOPLE} or more"
             )));
         }
         if self.records.last().is_none_or(|record| record.beacon.is_none()) {
@@ -303,7 +313,7 @@ impl Beacon {
     }
 
     /// The factors that the value stands for after these contributions.
-    fn factors(&self, before: &[u8; 32], count: usize) -> Result<Vec<Zeroizing<Fr>>> {
+    pub(crate) fn factors(&self, before: &[u8; 32], count: usize) -> Result<Vec<Zeroizing<Fr>>> {
         self.check()?;
         let mut seed = hash(b"fedproof/ceremony/beacon/v1", &[before, &self.value]);
         for _ in 0..1u64 << self.log {

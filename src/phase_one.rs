@@ -22,7 +22,7 @@ use crate::vectors::powers;
 
 const MAGIC: &[u8] = b"fedproof/phase1/v1\0";
 
-/// A circuit of 2^24 rows: a file of ten gigabytes.
+/// A circuit of 2^24 rows: a file of 6.4 GB.
 const MAX_LOG: usize = 24;
 
 /// Multiplications that a thread takes at a time.
@@ -73,8 +73,10 @@ impl PhaseOne {
         self.tau_g2.len()
     }
 
-    /// One contribution more. What it multiplies by is wiped, and comes from `rng` or from the beacon alone.
+    /// One contribution more to what is verified first: secrets multiply powers alone, and nothing that somebody put in
+    /// their place. What it multiplies by is wiped, and comes from `rng` or from the beacon alone.
     pub fn contribute(mut self, name: &str, beacon: Option<Beacon>, rng: &mut SecretRng) -> Result<Self> {
+        self.verify(rng)?;
         let factors = self.transcript.contribute(name, beacon, rng)?;
         let [tau, alpha, beta] = &factors[..] else {
             return Err(bad("a first phase has three secrets"));

@@ -5,7 +5,7 @@
 //! a state is no proving key before somebody contributed.
 //!
 //! The transcript shows `[eta]_1`, too, which a key does not have, as Groth16 shows `[delta]_1`. It gives a forger
-//! nothing: sort the accepted equation by powers of eta as in section 3 of the protocol. With eta in G1 an A and a D may
+//! nothing: sort the accepted equation by powers of eta as in section 3 of the protocol. With eta in G1, A, C and D may
 //! have a part in eta^1 more, which meets only the equations for eta^1 and eta^2; the one for eta^0, which is Groth16's
 //! for (x, c), and the one for eta^-1, which rules out that A or C lie over eta, stay as they are.
 
@@ -56,8 +56,28 @@ impl PhaseTwo {
         })
     }
 
-    /// One contribution more. What it multiplies by is wiped, and comes from `rng` or from the beacon alone.
-    pub fn contribute(mut self, name: &str, beacon: Option<Beacon>, rng: &mut SecretRng) -> Result<Self> {
+    /// One contribution more to what is verified first, over a first phase that the caller has verified. What it
+    /// multiplies by is wiped, and comes from `rng` or from the beacon alone.
+    ///
+    /// A contributor that divides whatever stands in a file is an oracle: the points of `[1 | x]`, put behind those of h
+    /// by whoever had the file before and taken out by whoever has it next, come back over delta, and with them
+    /// `C' = C + sum (x_j - x'_j) IC_j / delta` proves any x' (the tests here do it).
+    pub fn contribute(
+        self,
+        system: &System,
+        phase: &PhaseOne,
+        name: &str,
+        beacon: Option<Beacon>,
+        rng: &mut SecretRng,
+    ) -> Result<Self> {
+        if let Some(beacon) = &beacon {
+            check_fresh(phase, &beacon.value)?;
+        }
+        self.verify(system, phase, rng)?;
+        self.add(name, beacon, rng)
+    }
+
+    fn add(mut self, name: &str, beacon: Option<Beacon>, rng: &mut SecretRng) -> Result<Self> {
         let factors = self.transcript.contribute(name, beacon, rng)?;
         let [delta, eta] = &factors[..] else {
             return Err(bad("a second phase has two secrets"));
@@ -102,6 +122,9 @@ impl PhaseTwo {
             return Err(too_small(size, phase));
         }
         self.transcript.verify()?;
+        self.transcript
+            .beacons()
+            .try_for_each(|value| check_fresh(phase, value))?;
         key.binds_all_wires()?;
         let (pk, vk) = (&key.ark, &key.ark.vk);
         if (vk.alpha_g1, pk.beta_g1, vk.beta_g2) != (phase.alpha_g1[0], phase.beta_g1[0], phase.beta_g2) {
@@ -160,11 +183,11 @@ impl PhaseTwo {
         &self.key.circuit
     }
 
-    /// The key, once both phases are finished and hold: it says of itself that many made it.
+    /// The key, once both phases are finished and this one holds, too: it says of itself that many made it. The first
+    /// phase is checked apart.
     pub fn key(&self, system: &System, phase: &PhaseOne, rng: &mut SecretRng) -> Result<Key> {
         phase.transcript.check_finished("first")?;
         self.transcript.check_finished("second")?;
-        phase.verify(rng)?;
         self.verify(system, phase, rng)?;
         let mut key = self.key.clone();
         key.verifying_key().check()?;
@@ -190,6 +213,16 @@ impl PhaseTwo {
         reader.end()?;
         Ok(Self { first, key, transcript })
     }
+}
+
+/// The beacon of a first phase was known before its second began.
+fn check_fresh(phase: &PhaseOne, value: &[u8; 32]) -> Result<()> {
+    if phase.transcript.beacons().any(|known| known == value) {
+        return Err(bad(
+            "this beacon is that of the first phase: take a value that is drawn later",
+        ));
+    }
+    Ok(())
 }
 
 fn weights_of(count: usize, rng: &mut SecretRng) -> Vec<Fr> {
@@ -369,6 +402,50 @@ mod tests {
             second.multiply(&(delta / Fr::from(3u64)), &Fr::one()).unwrap();
             assert_eq!(second.key, dealt(&system, [alpha, beta, delta, eta], &seed));
         }
+    }
+
+    /// The whole attack of `contribute`'s comment, on a build without its first line.
+    #[test]
+    fn a_contributor_that_divides_unseen_points_lets_others_prove_anything() {
+        let (system, mut rng) = (system(), SecretRng::from_seed(&[9; 32]));
+        let mut first = PhaseOne::start(2).unwrap();
+        for (name, log) in [("a", None), ("b", None), ("block", Some(0))] {
+            let beacon = log.map(|log| Beacon { value: [1; 32], log });
+            first = first.contribute(name, beacon, &mut rng).unwrap();
+        }
+        let honest = PhaseTwo::start(&system, &first).unwrap();
+        let (n, public) = (honest.key.ark.h_query.len(), system.shape.statement());
+        let mut padded = honest.clone();
+        padded.key.ark.h_query.extend(&honest.key.ark.vk.gamma_abc_g1);
+        let refused = padded.clone().contribute(&system, &first, "north", None, &mut rng);
+        assert_eq!(refused.unwrap_err(), bad("the key was made for another circuit"));
+
+        let mut divided = padded
+            .add("north", None, &mut rng)
+            .unwrap()
+            .add("south", None, &mut rng)
+            .unwrap();
+        let over_delta = divided.key.ark.h_query.split_off(n);
+        assert_eq!(over_delta.len(), public);
+        let last = Beacon { value: [2; 32], log: 0 };
+        let finished = divided
+            .contribute(&system, &first, "block", Some(last.clone()), &mut rng)
+            .unwrap();
+        let key = finished.key(&system, &first, &mut rng).unwrap();
+        // the beacon's factor is public
+        let before = finished.transcript.digests()[2];
+        let factor = last.factors(&before, 2).unwrap()[0].inverse().unwrap();
+
+        // c0 * x = w and c1 * w = c0: x = 1 / c1
+        let z = [1u64, 1, 5, 1, 5].map(Fr::from);
+        let d = Some(key.commit(&z[2..4]).unwrap());
+        let mut proof = key.prove(&system, &z, &mut rng).unwrap();
+        let verifying = key.verifying_key();
+        assert!(verifying.verify(&[z[1]], &proof, d).unwrap());
+        let claimed = Fr::from(77u64);
+        assert!(!verifying.verify(&[claimed], &proof, d).unwrap());
+        proof.c = (proof.c + over_delta[1] * (factor * (z[1] - claimed))).into_affine();
+        assert!(verifying.verify(&[claimed], &proof, d).unwrap());
     }
 
     #[test]

@@ -305,12 +305,15 @@ class PhaseOne:
     def contributions(self) -> list[_Contribution]:
         """All so far, in order."""
     def contribute(self, name: str, beacon: tuple[bytes, int] | None = None, seed: bytes | None = None) -> PhaseOne:
-        """A copy with one more, whose secrets are forgotten; a seed is for tests. What is here is not verified.
+        """A copy with one more, whose secrets are forgotten, after `verify`; a seed is for tests.
 
         A beacon, 32 bytes that are hashed 2^log times, is the last one. ValueError after it.
         """
     def verify(self) -> None:
-        """ValueError unless each contribution follows from the one before, and the powers from the last."""
+        """ValueError unless each contribution follows from the one before, and the powers from the last.
+
+        The second time it takes no time.
+        """
     def srs(self, size: int, g2_powers: Sequence[int]) -> Srs:
         """The powers that KZG takes."""
     def to_bytes(self) -> bytes:
@@ -327,7 +330,7 @@ class PhaseTwo:
     def start(r1cs: R1cs, first: PhaseOne) -> PhaseTwo:
         """The key with delta and eta 1, the same for all who compute it. Takes as long as `verify`.
 
-        ValueError on a first phase that is not finished, or too small for the circuit.
+        ValueError on a first phase that is not finished, does not hold, or is too small for the circuit.
         """
     @property
     def circuit_digest(self) -> bytes:
@@ -336,13 +339,20 @@ class PhaseTwo:
         """Of all contributions: 32 bytes to publish."""
     def contributions(self) -> list[_Contribution]:
         """All so far, in order."""
-    def contribute(self, name: str, beacon: tuple[bytes, int] | None = None, seed: bytes | None = None) -> PhaseTwo:
-        """As of a first phase."""
-    def verify(self, r1cs: R1cs, first: PhaseOne) -> None:
-        """ValueError unless this is the circuit's key over `first`, and its delta and eta those of the contributions.
+    def contribute(
+        self,
+        name: str,
+        r1cs: R1cs,
+        first: PhaseOne,
+        beacon: tuple[bytes, int] | None = None,
+        seed: bytes | None = None,
+    ) -> PhaseTwo:
+        """As of a first phase, after `verify`: whoever divided points unseen would be an oracle for forgers.
 
-        `first` is verified apart.
+        ValueError on the beacon of the first phase, which was known before this one began.
         """
+    def verify(self, r1cs: R1cs, first: PhaseOne) -> None:
+        """ValueError unless `first` holds, this is the circuit's key over it, and delta, eta are the transcript's."""
     def key(self, r1cs: R1cs, first: PhaseOne) -> ProvingKey:
         """The key of a finished setup, after both phases were verified.
 

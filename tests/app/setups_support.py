@@ -18,6 +18,7 @@ from tests.contracts.toy import ToyListing, ToyListingWitness
 
 SHAPE: Final = ["32", "3"]
 BEACON: Final = "ab" * 32
+LATER: Final = "cd" * 32
 
 
 class _Another(ToyListing):
@@ -49,7 +50,7 @@ def finished(plan: Plan, folder: Path) -> tuple[setups.FirstFile, setups.SecondF
     for name, beacon in (("north", None), ("south", None), ("a block", end)):
         first = first.contribute(name, beacon, Silent())
     second = setups.start_second(first, plan, Silent())
-    for name, beacon in (("north", None), ("east", None), ("a block", end)):
-        second = second.contribute(name, beacon, Silent())
+    for name, beacon in (("north", None), ("east", None), ("a block", Beacon(bytes.fromhex(LATER), 4))):
+        second = second.contribute(name, beacon, Silent(), first)
     setups.finish(first, second, folder, Silent())
     return first, second

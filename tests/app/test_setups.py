@@ -25,7 +25,7 @@ from fedproof.proving.keys import Keys, with_proving_key
 from fedproof.storage import BlobStore
 from tests.app.runs import FinishedRun
 
-from .setups_support import finished, requests, small
+from .setups_support import BEACON, LATER, finished, requests, small
 
 __all__ = ["small"]
 
@@ -47,9 +47,10 @@ def test_a_finished_setup_gives_keys_that_are_not_one_dealers(
     assert set(found.keys) == {"training", "aggregation"}
     assert not any(key.development for key in found.keys.values())
     assert found.keys["training"].alpha == found.keys["aggregation"].alpha
+    first, second = (phase[-1].digest.hex() for phase in (found.first, found.second))
     assert found.check(found.keys) == (
-        "the keys are those of the setup that north, south made in its first phase, and north, east in its second, "
-        "each ended by a beacon"
+        f'the keys are those of a setup whose first phase tells of "north", "south" (beacon {BEACON}, digest {first}), '
+        f'and the second of "north", "east" (beacon {LATER}, digest {second})'
     )
 
 
@@ -80,8 +81,8 @@ def test_a_second_phase_with_a_part_of_another_contribution_is_refused(
     small: None, made: tuple[FirstFile, SecondFile, Path]
 ) -> None:
     first, second, _ = made
-    parts = dict(second.phases.parts)
-    parts["training"] = setups.start_second(first, PLAN, Silent()).phases.parts["training"].contribute("west")
+    parts = dict(second.phases.parts)  # and none for the other
+    parts["training"] = setups.start_second(first, PLAN, Silent()).phases.parts["training"]
     mixed = SecondFile(PLAN, ceremony.SecondPhases(parts)).encode()
     with pytest.raises(KeyFileError, match="not every contribution is to all of its keys"):
         setups._decode_second(mixed)
@@ -136,9 +137,9 @@ def test_an_unfinished_setup_makes_no_keys(
 ) -> None:
     first = made[0]
     begun = setups.start_second(first, PLAN, Silent())
-    with pytest.raises(KeyFileError, match="the second phase has contributions of 0"):
+    with pytest.raises(KeyFileError, match="the second phase has contributions under 0 names"):
         setups.finish(first, begun, tmp_path / "out", Silent())
-    with pytest.raises(KeyFileError, match="the first phase has contributions of 0"):
+    with pytest.raises(KeyFileError, match="the first phase has contributions under 0 names"):
         setups.start_second(setups.start_first(PLAN), PLAN, Silent())
 
 
@@ -188,7 +189,7 @@ def test_an_audit_with_the_setup_of_its_keys_names_who_made_them(
     assert "the setup's" in found.checks
     assert not any("one dealer" in note for note in found.notes)
     with_them = VerifiedSetup(ours.first, ours.second, dict(seen[0]))  # type: ignore[arg-type]
-    assert "north, south made" in with_them.check(dict(seen[0]))  # type: ignore[arg-type]
+    assert '"north", "south"' in with_them.check(dict(seen[0]))  # type: ignore[arg-type]
 
 
 def test_a_marketplace_of_keys_by_many_takes_none_of_one_dealer(
@@ -202,6 +203,7 @@ def test_a_marketplace_of_keys_by_many_takes_none_of_one_dealer(
         Home.create(tmp_path / "home", Silent(), setup=made[2])
     with Home.open(tmp_path / "home", Silent()) as home:
         assert not home.note_keys()["spend"].verifying.development
+        assert home.class_of(32, 3) == 1  # of the setup's own listing key
         with pytest.raises(InputError, match="keys by many, and its setup made none for 64 x 4"):
             home.class_of(64, 4)
 

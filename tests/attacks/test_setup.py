@@ -171,38 +171,33 @@ def test_refuses_powers_of_who_knows_alpha_behind_the_transcript_of_honest_peopl
     """Whoever knows alpha proves anything: `A = [alpha beta]_1 + IC(x), B = [1]_2, C = D = 0`. Here it stands in a
     first phase that honest people seem to have made, and honest people make the second phase over it."""
     system, _ = random_system(5, 2, 3, rows=11)
-    r1cs, alpha, beta, tau = system.build(), 1234, 5678, 91011
-    people = _core.PhaseOne.start(4).contribute("north").contribute("south").contribute("a block", (bytes(32), 0))
-    honest, places = transcripts.first(people.to_bytes())
-    body = bytearray(honest.body)
-    for name, base, multiples in (
-        ("tau", 1, _core.g1_multiples),
-        ("alpha", alpha, _core.g1_multiples),
-        ("beta", beta, _core.g1_multiples),
-        ("tau in G2", 1, _core.g2_multiples),
-        ("beta in G2", beta, _core.g2_multiples),
-    ):
-        start, size, count = places.lists[name]
-        points = multiples(_core.fr_mul(_core.fr_powers(tau, count), _core.fr_from_ints([base])))
-        body[start : start + size * count] = points
-    own = _core.PhaseOne.from_bytes(replace(honest, body=bytes(body)).encode())
-    later = (
-        _core.PhaseTwo.start(r1cs, own).contribute("north").contribute("south").contribute("a block", (bytes(32), 1))
-    )
+    r1cs, block = system.build(), (bytes(32), 0)
+    data, (_, alpha, beta) = transcripts.known(4, [[91011, 1234, 5678], [3, 5, 7]], block)
+    mine, _ = transcripts.first(data)
+    people = _core.PhaseOne.start(4).contribute("north").contribute("south").contribute("a block", block)
+    honest, _ = transcripts.first(people.to_bytes())
 
-    # the key that a build would take which does not compare the powers with the transcript
-    taken = transcripts.second(later.to_bytes())[0].body[transcripts.MAGIC_BYTES + 32 :]
-    vk = _core.ProvingKey.from_bytes(b"fedproof/key/v3\0" + taken, check=True).verifying_key()
+    # what a build would take that compares no powers with the transcript
+    own = _core.PhaseOne.from_bytes(data)
+    later = _core.PhaseTwo.start(r1cs, own)
+    for name, beacon in (("north", None), ("south", None), ("a block", (bytes([1]) * 32, 0))):
+        later = later.contribute(name, r1cs, own, beacon)
+    vk = later.key(r1cs, own).verifying_key()
     x = [1, 77, 88]
     ic = _core.g1_msm(b"".join(vk["ic"]), _core.fr_from_ints(x))
     a = _core.g1_add(_core.g1_multiples(_core.fr_from_ints([alpha * beta])), ic)
     proof = a + _core.g2_generator() + bytes(64)
     assert _core.groth16_verify(vk, _core.fr_from_ints(x[1:]), proof, bytes(64))
 
-    with pytest.raises(ValueError, match="not of the secrets that the contributions lead to"):
-        own.verify()
-    with pytest.raises(ValueError, match="not of the secrets that the contributions lead to"):
-        later.key(r1cs, own)
+    forged = _core.PhaseOne.from_bytes(replace(honest, body=mine.body).encode())
+    for act in (
+        forged.verify,
+        lambda: forged.contribute("east"),
+        lambda: _core.PhaseTwo.start(r1cs, forged),
+        lambda: later.key(r1cs, forged),
+    ):
+        with pytest.raises(ValueError, match="not of the secrets that the contributions lead to"):
+            act()
 
 
 def test_a_dealers_key_that_says_many_made_it_is_not_a_setups(tmp_path: Path, small: None) -> None:

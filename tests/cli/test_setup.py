@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.setups_support import BEACON, SHAPE, small
+from tests.app.setups_support import BEACON, LATER, SHAPE, small
 from tests.cli.conftest import Here
 
 __all__ = ["small"]
@@ -30,19 +30,35 @@ def test_two_hospitals_make_keys_together(here: Here, tmp_path: Path, monkeypatc
 
     assert here("setup", "keys", "first", "second.0", "--plan", "first.0.plan").returncode == 0
     assert here("setup", "contribute", "second.0", "second.1", "--name", "north", "--first", "first").returncode == 0
-    assert here("setup", "contribute", "second.1", "second.2", "--name", "south").returncode == 0
-    assert here("setup", "beacon", "second.2", "second", BEACON, "--name", "block 977").returncode == 0
+    blind = here("setup", "contribute", "second.1", "second.2", "--name", "south")
+    assert (blind.returncode, blind.stdout) == (2, "")
+    assert "a second phase needs the first that it was made over: give --first FILE" in blind.stderr
+    assert here("setup", "contribute", "second.1", "second.2", "--name", "south", "--first", "first").returncode == 0
+    again = here("setup", "beacon", "second.2", "second", BEACON, "--first", "first")
+    assert (again.returncode, again.stdout) == (8, "")
+    assert "this beacon is that of the first phase" in again.stderr
+    last = here(
+        "setup", "beacon", "second.2", "second", LATER, "--name", "block 977", "--first", "first", "--hashes", "2"
+    )
+    assert last.returncode == 0
     told = here("setup", "verify", "second", "--first", "first")
     assert told.returncode == 0
     lines = told.stdout.splitlines()
-    assert [line.split(" ")[1].rstrip(":") for line in lines[:3]] == ["north", "south", "block"]
-    assert lines[-1] == (
-        "second holds, for tasks on 32 x 3 that ask for a proof of training, on a logistic regression 2-1"
-    )
+    assert [line.split(":")[0] for line in lines[:4]] == [
+        "first phase",
+        '1. contribution of "north"',
+        '2. contribution of "south"',
+        f'3. beacon {BEACON}, hashed 2^4 times, of "block 812"',
+    ]
+    assert lines[4:6] == ["second phase", lines[5]]
+    asked = "a proof of training, on a logistic regression 2-1, 1 epoch a round; plan "
+    assert lines[-1].startswith(f"second holds, for tasks on 32 x 3 that ask for {asked}")
 
     finished = here("setup", "finish", "first", "second", "setup", "--json")
     assert finished.returncode == 0
-    assert set(json.loads(finished.stdout)["keys"]) == {"training", "aggregation"}
+    document = json.loads(finished.stdout)
+    assert set(document["keys"]) == {"training", "aggregation"}
+    assert [one["name"] for one in document["second"]["contributions"]] == ["north", "south", "block 977"]
     assert sorted(path.name for path in Path("setup").iterdir()) == ["first", "second"]
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {
@@ -61,7 +77,7 @@ def test_two_hospitals_make_keys_together(here: Here, tmp_path: Path, monkeypatc
         (["contribute", "begun", "out", "--name", ""], 8, "a contributor's name has 1 to 100 bytes"),
         (["beacon", "begun", "out", "12"], 2, "a beacon is 64 hexadecimal digits"),
         (["keys", "begun", "out", "--plan", "taken"], 2, "taken: "),
-        (["keys", "begun", "out", "--plan", "begun.plan"], 8, "the first phase has contributions of 0"),
+        (["keys", "begun", "out", "--plan", "begun.plan"], 8, "the first phase has contributions under 0 names"),
         (["verify", "taken"], 8, "taken: not a first phase of a setup"),
         (["finish", "begun", "begun", "out"], 2, "begun is of the first phase; name the file of the second"),
     ],

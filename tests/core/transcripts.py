@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+
 from fedproof import _core
 
-from .support import G1, G2, P, fr, word
+from .support import G1, G2, P, R, fr, word
 
 MAGIC_BYTES: Final = 19
 UPDATE_BYTES: Final = 64 + 64 + 128 + 64
@@ -95,6 +97,50 @@ class Transcript:
             bare = Update(_core.g1_mul(head, fr(x)), _core.g1_mul(G1, fr(x)), _core.g2_multiples(fr(x)), G1)
             updates.append(cut.signed(number, place, bare, x))
         return cut.replaced(number, replace(self.records[number], updates=tuple(updates)))
+
+
+def beacon_factors(before: bytes, value: bytes, log: int, count: int) -> list[int]:
+    """What a beacon stands for after these contributions: draws of ChaCha20, as arkworks takes field elements of it."""
+    seed = digest(b"fedproof/ceremony/beacon/v1", before, value)
+    for _ in range(1 << log):
+        seed = _core.keccak256(seed)
+    key = _core.keccak256(b"beacon" + seed)
+    stream = Cipher(algorithms.ChaCha20(key, bytes(16)), None).encryptor().update(bytes(32 * 50 * count))
+    found: list[int] = []
+    inverse = pow(1 << 256, -1, R)  # arkworks draws the Montgomery form
+    for at in range(0, len(stream), 32):
+        drawn = int.from_bytes(stream[at : at + 32], "little") & ((1 << 254) - 1)
+        if 0 < drawn < R and len(found) < count:
+            found.append(drawn * inverse % R)
+    return found
+
+
+def known(log: int, factors: list[list[int]], beacon: tuple[bytes, int]) -> tuple[bytes, list[int]]:
+    """A first phase that holds, all of whose secrets its maker knows; and tau, alpha and beta."""
+    made = _core.PhaseOne.start(log)
+    for number in range(len(factors)):
+        made = made.contribute(f"person {number}")
+    transcript, places = first(made.contribute("beacon", beacon).to_bytes())
+    records, secrets = transcript.records, [1, 1, 1]
+    for number in range(len(records)):
+        whole = replace(transcript, records=(*transcript.records[:number], *records[number:]))
+        last = number == len(factors)
+        drawn = beacon_factors(whole.digests()[number], *beacon, 3) if last else factors[number]
+        transcript = whole.rewritten(number, drawn)
+        secrets = [one * x % R for one, x in zip(secrets, drawn, strict=True)]
+    tau, alpha, beta = secrets
+    body = bytearray(transcript.body)
+    for name, base, multiples in (
+        ("tau", 1, _core.g1_multiples),
+        ("alpha", alpha, _core.g1_multiples),
+        ("beta", beta, _core.g1_multiples),
+        ("tau in G2", 1, _core.g2_multiples),
+        ("beta in G2", beta, _core.g2_multiples),
+    ):
+        start, size, count = places.lists[name]
+        points = multiples(_core.fr_mul(_core.fr_powers(tau, count), _core.fr_from_ints([base])))
+        body[start : start + size * count] = points
+    return replace(transcript, body=bytes(body)).encode(), secrets
 
 
 def digest(purpose: bytes, *parts: bytes) -> bytes:

@@ -76,8 +76,10 @@ class Home:
         store: str | None = None,
         tasks: Plan | None = None,
         setup: Path | None = None,
-    ) -> None:
+    ) -> Plan | None:
         """Deploy a marketplace on an embedded chain or a development node, and write the home.
+
+        Returns the plan of the federation, where one was deployed.
 
         Args:
             tasks: deploy a federation, too, whose tasks are of this plan, on datasets of its class, and write
@@ -129,6 +131,7 @@ class Home:
                 write_json(part / "chain.json", chain.export())
             write_json(part / "market.json", document)
         teller.step(f"marketplace on chain {document['chain_id']}, in {folder}")
+        return None if rpc is None else tasks
 
     @classmethod
     def join(
@@ -308,12 +311,16 @@ class Home:
                 f"with fedproof market add-class {rows} {columns}" + ("" if kind == BINARY else f' --labels "{kind}"')
             )
         eligibility = self.note_keys()["eligibility"]
-        if not eligibility.verifying.development:
+        by_many = not eligibility.verifying.development
+        try:
+            _, listing = self.listing_keys(rows, columns, kind, make=not by_many)
+        except KeyFileError as error:
+            if not by_many:
+                raise
             raise InputError(
-                f"this marketplace has keys by many, and its setup made none for {_shape(rows, columns, kind)}: found "
-                "another one, with a setup of that shape"
-            )
-        _, listing = self.listing_keys(rows, columns, kind, make=True)
+                f"this marketplace has keys by many, and its setup made none for {_shape(rows, columns, kind)} "
+                f"({error}): found another one, with a setup of that shape"
+            ) from None
         return self.market.register_class(
             self.account(OPERATOR), rows, columns, listing.verifying, eligibility.verifying
         )

@@ -7,8 +7,9 @@ both, as `first` and `second`: whoever uses the keys verifies them, and has comp
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, Self
@@ -35,7 +36,7 @@ from fedproof.proving.ceremony import (
 )
 from fedproof.proving.circuit import Circuit, compile_statement
 from fedproof.proving.keys import Keys, VerifyingKey
-from fedproof.storage.folders import disk_errors, give_name, new_folder, write_file
+from fedproof.storage.folders import disk_errors, give_name, new_folder, open_plain, write_file
 
 FIRST: Final = "first"
 SECOND: Final = "second"
@@ -63,7 +64,7 @@ class FirstFile:
     def contribute(self, name: str, beacon: Beacon | None, teller: Teller, _: FirstFile | None = None) -> FirstFile:
         """Verify what is there, and add to it; see `contribute_first` for the errors."""
         self.verify(teller)
-        teller.doing(f"multiplying {4 * self.phase.size:,} points")
+        teller.doing(f"multiplying {5 * self.phase.size:,} points")
         return FirstFile(contribute_first(self.phase, name, beacon))
 
     def verify(self, teller: Teller, _: FirstFile | None = None) -> None:
@@ -87,8 +88,12 @@ class SecondFile:
     @property
     def purpose(self) -> str:
         """What the keys are for, in words: with another plan they would be those of other circuits."""
-        shape = f"{self.plan.rows} x {self.plan.columns}"
-        return f"for tasks on {shape} that ask for a {statement_text(self.plan)}, on a {model_text(self.plan)}"
+        plan = self.plan
+        epochs = f"{plan.epochs} epoch{'s' * (plan.epochs > 1)}"
+        return (
+            f"for tasks on {plan.rows} x {plan.columns} that ask for a {statement_text(plan)}, on a "
+            f"{model_text(plan)}, {epochs} a round; plan {_core.keccak256(plan.encode()).hex()}"
+        )
 
     @property
     def contributions(self) -> tuple[Contribution, ...]:
@@ -102,15 +107,15 @@ class SecondFile:
     def contribute(
         self, name: str, beacon: Beacon | None, teller: Teller, first: FirstFile | None = None
     ) -> SecondFile:
-        """Add to all keys, after they were verified where the first phase is given.
+        """Verify what is there, and add to all keys.
 
         Raises:
+            InputError: the first phase is not given: secrets that divide what nobody looked at serve a forger.
             KeyFileError: what is there does not hold, or cannot be added to.
         """
-        if first is not None:
-            self.verify(teller, first)
-        teller.doing(f"adding to the keys of {len(self.phases.parts)} statements")
-        return SecondFile(self.plan, self.phases.contribute(name, beacon))
+        phase, circuits = self._checked(first, teller)
+        teller.doing(f"verifying and multiplying the second phases of {', '.join(circuits)}")
+        return SecondFile(self.plan, self.phases.contribute(name, circuits, phase, beacon))
 
     def verify(self, teller: Teller, first: FirstFile | None = None) -> None:
         """Check it against the circuits that this package compiles for its plan, and against the first phase.
@@ -118,13 +123,18 @@ class SecondFile:
         Raises:
             InputError: the first phase is not given. KeyFileError: it does not hold.
         """
+        phase, circuits = self._checked(first, teller)
+        teller.doing(f"verifying the second phases of {', '.join(circuits)}")
+        self.phases.verify(circuits, phase)
+
+    def _checked(self, first: FirstFile | None, teller: Teller) -> tuple[_core.PhaseOne, dict[str, Circuit]]:
+        """The verified first phase, and the circuits."""
         if first is None:
-            raise InputError("a second phase is verified with the first phase that it was made over: name that, too")
+            raise InputError("a second phase needs the first that it was made over: give --first FILE")
+        check_size(first, self.plan)
         first.verify(teller)
         teller.doing("compiling circuits")
-        circuits = circuits_of(self.plan)
-        teller.doing(f"verifying the second phases of {', '.join(circuits)}")
-        self.phases.verify(circuits, first.phase)
+        return first.phase, circuits_of(self.plan)
 
     def encode(self) -> bytes:
         """The file."""
@@ -142,8 +152,10 @@ def read_setup(path: Path) -> SetupFile:
         InputError: it cannot be read. KeyFileError: it is damaged, or no such file.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_KEY_FILE_BYTES)
+        with open_plain(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_KEY_FILE_BYTES:
+                raise KeyFileError(f"{path} is too large for a setup")
+            data = file.read()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     try:
@@ -205,7 +217,7 @@ def read_plan(path: Path) -> Plan:
         InputError: it cannot be read, or is none.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             return decode_plan(file.read(_MAX_PLAN_BYTES))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
@@ -253,10 +265,24 @@ def circuits_of(plan: Plan) -> dict[str, Circuit]:
 def start_first(plan: Plan) -> FirstFile:
     """A first phase that is large enough for a plan, before anybody contributed."""
     domains = [circuit.r1cs.domain_size for circuit in circuits_of(plan).values()]
-    rows = max(
-        *domains, *(position + 1 for position in _mask_positions(plan).values()), -(-(powers_size(plan) + 1) // 2)
-    )
-    return FirstFile(_core.PhaseOne.start((rows - 1).bit_length()))
+    return FirstFile(_core.PhaseOne.start((max(*domains, _least_rows(plan)) - 1).bit_length()))
+
+
+def _least_rows(plan: Plan) -> int:
+    """What a first phase needs for the vectors of a plan, whatever its circuits are."""
+    return max(-(-(powers_size(plan) + 1) // 2), *(position + 1 for position in _mask_positions(plan).values()))
+
+
+def check_size(first: FirstFile, plan: Plan) -> None:
+    """Refuse a plan whose vectors are larger than the first phase, before its circuits are compiled.
+
+    In a file of others a plan of a few bytes may ask for more than this machine has.
+
+    Raises:
+        KeyFileError: it is too large.
+    """
+    if _least_rows(plan) > first.phase.size:
+        raise KeyFileError(f"the first phase is {first.purpose}, which is too small for datasets of this plan")
 
 
 def start_second(first: FirstFile, plan: Plan, teller: Teller) -> SecondFile:
@@ -265,6 +291,7 @@ def start_second(first: FirstFile, plan: Plan, teller: Teller) -> SecondFile:
     Raises:
         KeyFileError: the first phase does not hold, is not finished, or too small.
     """
+    check_size(first, plan)
     first.verify(teller)
     teller.doing("compiling circuits")
     circuits = circuits_of(plan)
@@ -277,7 +304,7 @@ def finish(first: FirstFile, second: SecondFile, folder: Path, teller: Teller) -
     """Verify a finished setup, and put both phases into a folder; returns the digests of the verifying keys.
 
     Raises:
-        KeyFileError: a phase does not hold, has contributions of fewer than two, or no beacon.
+        KeyFileError: a phase does not hold, has fewer than two contributors' names, or no beacon.
         InputError: the folder exists, or the disk refuses.
     """
     with new_folder(folder) as part:
@@ -290,6 +317,7 @@ def finish(first: FirstFile, second: SecondFile, folder: Path, teller: Teller) -
 def made_keys(first: FirstFile, second: SecondFile, teller: Teller) -> tuple[_core.Srs, Mapping[str, Keys]]:
     """Powers of tau and keys of a finished setup, after all of it was verified; see `finish` for the errors."""
     plan, positions = second.plan, _mask_positions(second.plan)
+    check_size(first, plan)
     teller.doing("compiling circuits")
     circuits = circuits_of(plan)
     teller.doing(f"verifying both phases of {', '.join(circuits)}")
@@ -340,11 +368,16 @@ class VerifiedSetup:
         """
         for name, key in keys.items():
             require(key == self.keys.get(name), f"the {name} key is not the one of this setup")
-        people = [[one.name for one in phase if one.beacon is None] for phase in (self.first, self.second)]
-        return (
-            f"the keys are those of the setup that {', '.join(people[0])} made in its first phase, and "
-            f"{', '.join(people[1])} in its second, each ended by a beacon"
-        )
+        first, second = (_told(phase) for phase in (self.first, self.second))
+        return f"the keys are those of a setup whose first phase tells of {first}, and the second of {second}"
+
+
+def _told(phase: Sequence[Contribution]) -> str:
+    """Who says to have contributed, which beacon ended it, and what to compare with what they publish."""
+    names = ", ".join(json.dumps(one.name, ensure_ascii=False) for one in phase if one.beacon is None)
+    *_, last = phase
+    value = last.beacon.value.hex() if last.beacon is not None else "none"
+    return f"{names} (beacon {value}, digest {last.digest.hex()})"
 
 
 def keep_keys(folder: Path, keyring: Keyring, teller: Teller) -> Plan:
@@ -354,19 +387,24 @@ def keep_keys(folder: Path, keyring: Keyring, teller: Teller) -> Plan:
     """
     first, second = read_finished(folder)
     srs, keys = made_keys(first, second, teller)
+    for which, found in (("first", first), ("second", second)):
+        teller.step(f"{which} phase of the setup: {_told(found.contributions)}")
+    teller.step(f"its keys are {second.purpose}")
     keyring.keep_srs(powers_size(second.plan), list(_mask_positions(second.plan).values()), srs)
     keyring.keep_keys(list(keys.values()))
     return second.plan
 
 
 def names_of(found: Iterable[Contribution]) -> list[str]:
-    """A line for each contribution."""
-    return [
-        f"{number}. {one.name}"
-        + (f" (beacon {one.beacon.value.hex()}, hashed 2^{one.beacon.log} times)" if one.beacon else "")
-        + f": {one.digest.hex()}"
-        for number, one in enumerate(found, 1)
-    ]
+    """A line for each contribution. Its kind comes first, and the name in quotes: it is for its maker to choose."""
+    lines = []
+    for number, one in enumerate(found, 1):
+        name = json.dumps(one.name, ensure_ascii=False)
+        kind = "contribution of"
+        if one.beacon is not None:
+            kind = f"beacon {one.beacon.value.hex()}, hashed 2^{one.beacon.log} times, of"
+        lines.append(f"{number}. {kind} {name}: {one.digest.hex()}")
+    return lines
 
 
 def _mask_positions(plan: Plan) -> dict[str, int]:

@@ -85,7 +85,6 @@ def init(
     from fedproof.app.founding import DEPLOYMENT_FILE, plan_of
     from fedproof.app.home import Home, default_home
     from fedproof.app.selling import check_shape
-    from fedproof.app.setups import SECOND, read_second
     from fedproof.app.training import model_text
     from fedproof.errors import InputError
     from fedproof.learning.plans import statement_text
@@ -106,16 +105,14 @@ def init(
         plan = plan_of(*tasks, **asked)
         if start is not None:  # a federation fixes the architecture; its tasks start from the file
             start.check(plan)
-    if setup_folder is not None and rpc is not None:
-        plan = read_second(setup_folder / SECOND).plan
+    with progress(quiet) as terminal:
+        plan = Home.create(folder, terminal, rpc, store, plan, setup_folder)
     if plan is not None:
         document["deployment"] = str(folder / DEPLOYMENT_FILE)
         document["model"] = model_text(plan)
         document["statement"] = plan.statement
         lines.append(f"its tasks ask for a {statement_text(plan)}, on a {model_text(plan)}")
         lines.append(f"{folder / DEPLOYMENT_FILE} is what nodes join the federation from; it is public")
-    with progress(quiet) as terminal:
-        Home.create(folder, terminal, rpc, store, plan, setup_folder)
     show(as_json, document, lines)
 
 

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 _file = click.argument("file", type=click.Path(path_type=Path))
 _out = click.argument("out", type=click.Path(path_type=Path))
 _first_option = click.option(
-    "--first", default=None, type=click.Path(path_type=Path), help="The first phase that FILE, a second, was made over."
+    "--first",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="With a second phase: the first that it was made over.",
 )
 
 
@@ -59,9 +62,10 @@ def start(rows: int, columns: int, out: Path, as_json: bool, quiet: bool, **aske
     """Begin a first phase in OUT, large enough for tasks on datasets of ROWS x COLUMNS; the plan goes to OUT.plan."""
     from fedproof.app.founding import plan_of
     from fedproof.app.selling import check_shape
-    from fedproof.app.setups import plan_file, start_first, write_setup
+    from fedproof.app.setups import check_new, plan_file, start_first, write_setup
 
     check_shape(rows, columns)
+    check_new(out)
     plan = plan_of(rows, columns, **asked)
     with progress(quiet) as terminal:
         terminal.doing("compiling circuits")
@@ -85,8 +89,9 @@ def start(rows: int, columns: int, out: Path, as_json: bool, quiet: bool, **aske
 @_output
 def keys(file: Path, out: Path, plan_path: Path, as_json: bool, quiet: bool) -> None:
     """Begin the second phase in OUT, over the finished first phase in FILE, which is verified."""
-    from fedproof.app.setups import read_first, read_plan, start_second, write_setup
+    from fedproof.app.setups import check_new, read_first, read_plan, start_second, write_setup
 
+    check_new(out)
     plan = read_plan(plan_path)
     with progress(quiet) as terminal:
         made = start_second(read_first(file), plan, terminal)
@@ -94,7 +99,7 @@ def keys(file: Path, out: Path, plan_path: Path, as_json: bool, quiet: bool) -> 
     names = list(made.phases.parts)
     show(
         as_json,
-        {"second": str(out), "keys": names},
+        {"second": str(out), "keys": names, "purpose": made.purpose},
         [f"{out} begins the second phase of {', '.join(names)}, {made.purpose}"],
     )
 
@@ -108,7 +113,7 @@ def keys(file: Path, out: Path, plan_path: Path, as_json: bool, quiet: bool) -> 
 def contribute(file: Path, out: Path, name: str, first: Path | None, as_json: bool, quiet: bool) -> None:
     """Add secrets of this machine to FILE, and write OUT, which goes to the next. The secrets are forgotten.
 
-    A first phase is verified before; a second one where --first is given.
+    FILE is verified before: secrets that multiply what somebody else made up would serve a forger.
     """
     _add(file, out, name, None, first, as_json, quiet)
 
@@ -120,10 +125,10 @@ def contribute(file: Path, out: Path, name: str, first: Path | None, as_json: bo
 @click.option(
     "--hashes",
     "log",
-    default=10,
+    default=20,
     show_default=True,
     type=click.IntRange(0, 24),
-    help="The value is hashed 2^N times, so that who can bias it has no time to try many.",
+    help="The value is hashed 2^N times, so that who can bias it has time to try fewer. Announce it, too.",
 )
 @click.option("--name", default="beacon", show_default=True, help="Where the value is from, for all to read.")
 @_first_option
@@ -133,7 +138,8 @@ def beacon(
 ) -> None:
     """End FILE with VALUE, 64 hexadecimal digits that nobody could know at the last contribution, and write OUT.
 
-    Announce before which value it will be, such as the hash of a block to come. Nobody can contribute after it.
+    Announce before which value it will be, such as the hash of a block to come; another one for each phase. Nobody can
+    contribute after it.
     """
     from fedproof.app.setups import beacon_of
 
@@ -153,8 +159,8 @@ def _add(file: Path, out: Path, name: str, beacon: Any, first: Path | None, as_j
         as_json,
         _document(made) | {"file": str(out)},
         [
-            f"{out} has the contribution of {name}: {digest}",
-            "publish this digest where others know that it is from you",
+            f"{out} has the contribution of {name}, {made.purpose}",
+            f"publish its digest where others know that it is from you: {digest}",
         ],
     )
 
@@ -168,9 +174,11 @@ def verify(file: Path, first: Path | None, as_json: bool, quiet: bool) -> None:
     from fedproof.app.setups import names_of, read_first, read_setup
 
     with progress(quiet) as terminal:
-        found = read_setup(file)
-        found.verify(terminal, None if first is None else read_first(first))
+        found, given = read_setup(file), None if first is None else read_first(first)
+        found.verify(terminal, given)
     lines = names_of(found.contributions) or ["nobody contributed yet"]
+    if given is not None and given is not found:
+        lines = ["first phase", *names_of(given.contributions), "second phase", *lines]
     show(as_json, _document(found) | {"file": str(file)}, [*lines, f"{file} holds, {found.purpose}"])
 
 
@@ -184,16 +192,16 @@ def finish(first: Path, second: Path, folder: Path, as_json: bool, quiet: bool) 
     from fedproof.app import setups
 
     with progress(quiet) as terminal:
-        given = setups.read_second(second)
-        made = setups.finish(setups.read_first(first), given, folder, terminal)
+        one, two = setups.read_first(first), setups.read_second(second)
+        made = setups.finish(one, two, folder, terminal)
     show(
         as_json,
-        {
-            "folder": str(folder),
-            "purpose": given.purpose,
-            "keys": {name: digest.hex() for name, digest in made.items()},
-        },
-        [f"{folder} makes the keys of {', '.join(made)}, {given.purpose}; it is public"],
+        {"folder": str(folder), "keys": {name: digest.hex() for name, digest in made.items()}}
+        | {"first": _document(one), "second": _document(two)},
+        [
+            *("first phase", *setups.names_of(one.contributions), "second phase", *setups.names_of(two.contributions)),
+            f"{folder} makes the keys of {', '.join(made)}, {two.purpose}; it is public",
+        ],
     )
 
 

@@ -36,7 +36,11 @@ class Beacon:
 
 @dataclass(frozen=True)
 class Contribution:
-    """One part in a setup. The name is what the contributor says; `digest` is what it can attest elsewhere."""
+    """One part in a setup. The name is what the contributor says; `digest` is what it can attest elsewhere.
+
+    Attributes:
+        digest: of all contributions up to this one, 32 bytes.
+    """
 
     name: str
     beacon: Beacon | None
@@ -67,24 +71,36 @@ class SecondPhases:
         with _as_key_error("the first phase"):
             return cls({name: _core.PhaseTwo.start(circuit.r1cs, first) for name, circuit in circuits.items()})
 
-    def contribute(self, name: str, beacon: Beacon | None = None, seed: bytes | None = None) -> Self:
-        """One contribution more to each, with factors that have nothing to do with each other.
+    def contribute(
+        self,
+        name: str,
+        circuits: Mapping[str, Circuit],
+        first: _core.PhaseOne,
+        beacon: Beacon | None = None,
+        seed: bytes | None = None,
+    ) -> Self:
+        """One contribution more to each, with factors that have nothing to do with each other, after `verify`.
 
         Args:
             seed: 32 bytes make it repeatable, in tests only.
 
         Raises:
-            KeyFileError: the beacon was drawn already, or the name or the beacon is none.
+            KeyFileError: what is there does not hold, a beacon was drawn already, it is that of the first phase, or the
+                name or the beacon is none.
         """
+        self._check_names(circuits)
         given = None if beacon is None else (beacon.value, beacon.log)
-        with _as_key_error("this contribution"):
-            return type(self)({key: part.contribute(name, given, seed) for key, part in self.parts.items()})
+        parts: dict[str, _core.PhaseTwo] = {}
+        for key, part in self.parts.items():
+            with _as_key_error(f"the second phase of {key}"):
+                parts[key] = part.contribute(name, circuits[key].r1cs, first, given, seed)
+        return type(self)(parts)
 
     def verify(self, circuits: Mapping[str, Circuit], first: _core.PhaseOne) -> None:
-        """Check every part against its circuit and the first phase, which is verified apart.
+        """Check the first phase, and every part against its circuit and that.
 
         Raises:
-            KeyFileError: a part is missing, or does not hold.
+            KeyFileError: a part is missing, or something does not hold.
         """
         self._check_names(circuits)
         for name, part in self.parts.items():
@@ -104,7 +120,7 @@ class SecondPhases:
             srs: of the first phase. mask_positions: of the statements whose key enrolments use.
 
         Raises:
-            KeyFileError: a phase does not hold, has contributions of fewer than two, or has no beacon.
+            KeyFileError: a phase does not hold, has fewer than two contributors' names, or no beacon.
         """
         self._check_names(circuits)
         made: dict[str, Keys] = {}
@@ -130,12 +146,12 @@ def verify_first(first: _core.PhaseOne) -> None:
 
 
 def contribute_first(first: _core.PhaseOne, name: str, beacon: Beacon | None = None) -> _core.PhaseOne:
-    """One contribution more to a first phase, which the caller has verified.
+    """One contribution more to a first phase, after it was verified.
 
     Raises:
-        KeyFileError: the beacon was drawn already, or the name or the beacon is none.
+        KeyFileError: it does not hold, a beacon was drawn already, or the name or the beacon is none.
     """
-    with _as_key_error("this contribution"):
+    with _as_key_error("the first phase"):
         return first.contribute(name, None if beacon is None else (beacon.value, beacon.log))
 
 
