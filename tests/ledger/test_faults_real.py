@@ -267,7 +267,7 @@ def test_a_restart_of_the_node_in_the_middle_of_waiting_is_waited_out(
     results: list[Receipt] = []
     waiting = threading.Thread(target=lambda: results.append(act(chain, state, probe, alice)))
     waiting.start()
-    while not sent(proxy):
+    while not proxy.asked("eth_getTransactionReceipt"):  # so the sending was answered
         time.sleep(0.02)
     anvil.stop()  # what was in its pool is gone
     time.sleep(1.0)
