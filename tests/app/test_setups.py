@@ -120,16 +120,21 @@ def _with_delta(key: Keys, of: Keys) -> Keys:
 def test_a_first_phase_that_does_not_hold_takes_no_contribution(
     small: None, made: tuple[FirstFile, SecondFile, Path]
 ) -> None:
-    honest, own = setups.start_first(PLAN).contribute("north", None, Silent()), setups.start_first(PLAN)
-    data, points = honest.encode(), len(own.encode()) - 4
-    forged = own.encode()[:points] + data[points:]  # the powers of nobody under an honest transcript
-    for act in (
-        lambda found: found.contribute("south", None, Silent()),
-        lambda found: found.verify(Silent()),
-        lambda found: setups.start_second(found, PLAN, Silent()),
-    ):
-        with pytest.raises(KeyFileError, match="not of the secrets that the contributions lead to"):
-            act(FirstFile(_core.PhaseOne.from_bytes(forged)))
+    own = setups.start_first(PLAN).encode()
+    for honest in (setups.start_first(PLAN).contribute("north", None, Silent()), made[0]):
+        points = len(own) - 4
+        forged = own[:points] + honest.encode()[points:]  # the powers of nobody under an honest transcript
+        found = FirstFile(_core.PhaseOne.from_bytes(forged))
+        for act in (
+            lambda found: found.verify(Silent()),
+            lambda found: (
+                setups.start_second(found, PLAN, Silent())
+                if found.contributions[-1].beacon
+                else found.contribute("south", None, Silent())
+            ),
+        ):
+            with pytest.raises(KeyFileError, match="not of the secrets that the contributions lead to"):
+                act(found)
 
 
 def test_an_unfinished_setup_makes_no_keys(
@@ -137,9 +142,13 @@ def test_an_unfinished_setup_makes_no_keys(
 ) -> None:
     first = made[0]
     begun = setups.start_second(first, PLAN, Silent())
-    with pytest.raises(KeyFileError, match="the second phase has contributions under 0 names"):
+    with pytest.raises(
+        KeyFileError, match="the second phase does not end with a beacon yet: end it with fedproof setup beacon"
+    ):
         setups.finish(first, begun, tmp_path / "out", Silent())
-    with pytest.raises(KeyFileError, match="the first phase has contributions under 0 names"):
+    with pytest.raises(
+        KeyFileError, match="the first phase does not end with a beacon yet: end it with fedproof setup beacon"
+    ):
         setups.start_second(setups.start_first(PLAN), PLAN, Silent())
 
 

@@ -24,7 +24,7 @@ def test_two_hospitals_make_keys_together(here: Here, tmp_path: Path, monkeypatc
     assert here("setup", "contribute", "first.1", "first.2", "--name", "south").returncode == 0
     early = here("setup", "keys", "first.2", "second.0", "--plan", "first.0.plan")
     assert (early.returncode, early.stdout) == (8, "")
-    assert "the first phase does not end with a beacon yet" in early.stderr
+    assert "the first phase does not end with a beacon yet: end it with fedproof setup beacon" in early.stderr
     done = here("setup", "beacon", "first.2", "first", BEACON, "--hashes", "4", "--name", "block 812", "--json")
     assert json.loads(done.stdout)["contributions"][2]["beacon"] == {"value": BEACON, "log": 4}
 
@@ -35,7 +35,7 @@ def test_two_hospitals_make_keys_together(here: Here, tmp_path: Path, monkeypatc
     assert "a second phase needs the first that it was made over: give --first FILE" in blind.stderr
     assert here("setup", "contribute", "second.1", "second.2", "--name", "south", "--first", "first").returncode == 0
     again = here("setup", "beacon", "second.2", "second", BEACON, "--first", "first")
-    assert (again.returncode, again.stdout) == (8, "")
+    assert (again.returncode, again.stdout) == (2, "")
     assert "this beacon is that of the first phase" in again.stderr
     last = here(
         "setup", "beacon", "second.2", "second", LATER, "--name", "block 977", "--first", "first", "--hashes", "2"
@@ -74,11 +74,19 @@ def test_two_hospitals_make_keys_together(here: Here, tmp_path: Path, monkeypatc
         (["contribute", "none", "out", "--name", "n"], 2, "none cannot be read: No such file"),
         (["contribute", "taken", "out", "--name", "n"], 8, "taken: not a first phase of a setup"),
         (["contribute", "begun", "taken", "--name", "n"], 2, "taken exists already"),
-        (["contribute", "begun", "out", "--name", ""], 8, "a contributor's name has 1 to 100 bytes"),
+        (["contribute", "begun", "out", "--name", ""], 2, "--name: a contributor's name has 1 to 100 bytes"),
         (["beacon", "begun", "out", "12"], 2, "a beacon is 64 hexadecimal digits"),
         (["keys", "begun", "out", "--plan", "taken"], 2, "taken: "),
-        (["keys", "begun", "out", "--plan", "begun.plan"], 8, "the first phase has contributions under 0 names"),
+        (
+            ["keys", "begun", "out", "--plan", "begun.plan"],
+            8,
+            "the first phase does not end with a beacon yet: end it with fedproof setup beacon",
+        ),
         (["verify", "taken"], 8, "taken: not a first phase of a setup"),
+        (["verify", "begun", "--first", "begun"], 2, "this is a first phase, which takes no --first"),
+        (["contribute", "begun", "out", "--name", "n", "--first", "begun"], 2, "takes no --first"),
+        (["contribute", "begun", "no/out", "--name", "n"], 2, "no is no folder that you may write to"),
+        (["contribute", "begun", "out", "--name", "two\nlines"], 2, "--name: a contributor's name"),
         (["finish", "begun", "begun", "out"], 2, "begun is of the first phase; name the file of the second"),
     ],
 )
@@ -104,3 +112,9 @@ def test_names_of_others_reach_no_terminal_as_they_are(
     assert here("setup", "contribute", "begun", "next", "--name", "a\N{RIGHT-TO-LEFT OVERRIDE}b").returncode == 0
     shown = here("setup", "verify", "next").stdout
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in shown
+
+
+def test_a_group_without_a_command_is_its_help(here: Here) -> None:
+    done = here("setup")
+    assert done.returncode == 2
+    assert "Commands:" in (done.stderr or done.stdout).splitlines()

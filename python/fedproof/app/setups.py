@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ from fedproof.storage.folders import disk_errors, give_name, new_folder, open_pl
 
 FIRST: Final = "first"
 SECOND: Final = "second"
+MAX_NAME_BYTES: Final = 100
 _MAX_PLAN_BYTES: Final = 1 << 16
 _SECOND_IDENTITY: Final = _core.keccak256(b"fedproof/setup/second/v1")
 
@@ -61,14 +63,27 @@ class FirstFile:
         """All so far."""
         return contributions(self.phase)
 
-    def contribute(self, name: str, beacon: Beacon | None, teller: Teller, _: FirstFile | None = None) -> FirstFile:
-        """Verify what is there, and add to it; see `contribute_first` for the errors."""
-        self.verify(teller)
+    def contribute(self, name: str, beacon: Beacon | None, teller: Teller, first: FirstFile | None = None) -> FirstFile:
+        """Verify what is there, and add to it; see `contribute_first` for the errors.
+
+        Raises:
+            InputError: a first phase is given, or the name is none.
+        """
+        check_addable(self.contributions, name)
+        self.verify(teller, first)
         teller.doing(f"multiplying {5 * self.phase.size:,} points")
         return FirstFile(contribute_first(self.phase, name, beacon))
 
-    def verify(self, teller: Teller, _: FirstFile | None = None) -> None:
-        """See `verify_first`."""
+    def verify(self, teller: Teller, first: FirstFile | None = None) -> None:
+        """See `verify_first`.
+
+        Raises:
+            InputError: a first phase is given, so that a second was meant.
+        """
+        if first is not None:
+            raise InputError(
+                "this is a first phase, which takes no --first: name the file of a second, or leave it out"
+            )
         teller.doing(f"verifying a first phase for {self.phase.size:,} rows")
         verify_first(self.phase)
 
@@ -113,6 +128,9 @@ class SecondFile:
             InputError: the first phase is not given: secrets that divide what nobody looked at serve a forger.
             KeyFileError: what is there does not hold, or cannot be added to.
         """
+        check_addable(self.contributions, name)
+        if beacon is not None and first is not None and beacon.value in _beacons(first.contributions):
+            raise InputError("this beacon is that of the first phase: take a value that is drawn later")
         phase, circuits = self._checked(first, teller)
         teller.doing(f"verifying and multiplying the second phases of {', '.join(circuits)}")
         return SecondFile(self.plan, self.phases.contribute(name, circuits, phase, beacon))
@@ -145,6 +163,36 @@ class SecondFile:
 SetupFile = FirstFile | SecondFile
 
 
+def _beacons(found: Iterable[Contribution]) -> list[bytes]:
+    return [one.beacon.value for one in found if one.beacon is not None]
+
+
+def check_addable(found: Sequence[Contribution], name: str) -> None:
+    """Refuse a contribution that the core would refuse, before any work.
+
+    Raises:
+        InputError: the name is none. KeyFileError: a beacon was drawn.
+    """
+    if not 1 <= len(name.encode(errors="replace")) <= MAX_NAME_BYTES or any(map(_is_control, name)):
+        raise InputError(f"--name: a contributor's name has 1 to {MAX_NAME_BYTES} bytes on one line")
+    if _beacons(found):
+        raise KeyFileError("the beacon was the last contribution to this file: nobody can add another")
+
+
+def check_finished(found: Sequence[Contribution], which: str, command: str) -> None:
+    """Refuse a phase that no key comes of, before any work. The core refuses it, too.
+
+    Raises:
+        KeyFileError: it lacks contributors or a beacon.
+    """
+    if not _beacons(found):
+        raise KeyFileError(f"the {which} phase does not end with a beacon yet: {command}")
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) == "Cc"
+
+
 def read_setup(path: Path) -> SetupFile:
     """Read a file of either phase. Its points are on their curves then; nothing else of it is verified.
 
@@ -161,7 +209,7 @@ def read_setup(path: Path) -> SetupFile:
     try:
         return _decode_second(data) if data.startswith(MAGIC) else FirstFile(_core.PhaseOne.from_bytes(data))
     except (ValueError, InputError, KeyFileError) as error:  # the core says ValueError
-        raise KeyFileError(f"{path}: {error}") from None
+        raise KeyFileError(f"{path}: {error}; if it is a file of a setup, it is damaged: get it again") from None
 
 
 def read_first(path: Path) -> FirstFile:
@@ -233,6 +281,8 @@ def check_new(path: Path) -> None:
     """
     if os.path.lexists(path):
         raise _taken(path)
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written: {path.parent} is no folder that you may write to")
 
 
 def write_setup(path: Path, data: bytes) -> None:
@@ -254,7 +304,7 @@ def write_setup(path: Path, data: bytes) -> None:
 
 
 def _taken(path: Path) -> InputError:
-    return InputError(f"{path} exists already; name another file, for each contribution is one")
+    return InputError(f"{path} exists already; name another file")
 
 
 def circuits_of(plan: Plan) -> dict[str, Circuit]:
@@ -292,12 +342,16 @@ def start_second(first: FirstFile, plan: Plan, teller: Teller) -> SecondFile:
         KeyFileError: the first phase does not hold, is not finished, or too small.
     """
     check_size(first, plan)
+    check_finished(first.contributions, "first", "end it with fedproof setup beacon")
     first.verify(teller)
     teller.doing("compiling circuits")
     circuits = circuits_of(plan)
-    largest = max(circuit.r1cs.domain_size for circuit in circuits.values())
-    teller.doing(f"computing keys, the largest over a domain of {largest:,}")
-    return SecondFile(plan, SecondPhases.start(circuits, first.phase))
+    sizes = {name: circuit.r1cs.domain_size for name, circuit in circuits.items()}
+
+    def tell(name: str) -> None:
+        teller.doing(f"computing the key of {name} over a domain of {sizes[name]:,}, of {sum(sizes.values()):,} in all")
+
+    return SecondFile(plan, SecondPhases.start(circuits, first.phase, tell))
 
 
 def finish(first: FirstFile, second: SecondFile, folder: Path, teller: Teller) -> dict[str, bytes]:
@@ -311,6 +365,7 @@ def finish(first: FirstFile, second: SecondFile, folder: Path, teller: Teller) -
         _, keys = made_keys(first, second, teller)
         write_setup(part / FIRST, first.encode())
         write_setup(part / SECOND, second.encode())
+        part.chmod(0o755)  # for all to verify
     return {name: _core.keccak256(key.verifying.encode()) for name, key in keys.items()}
 
 
@@ -318,6 +373,8 @@ def made_keys(first: FirstFile, second: SecondFile, teller: Teller) -> tuple[_co
     """Powers of tau and keys of a finished setup, after all of it was verified; see `finish` for the errors."""
     plan, positions = second.plan, _mask_positions(second.plan)
     check_size(first, plan)
+    for which, found in (("first", first), ("second", second)):
+        check_finished(found.contributions, which, "end it with fedproof setup beacon")
     teller.doing("compiling circuits")
     circuits = circuits_of(plan)
     teller.doing(f"verifying both phases of {', '.join(circuits)}")

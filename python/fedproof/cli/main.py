@@ -34,6 +34,7 @@ from fedproof.cli.terminal import Terminal, clean, encodable, printable
 from fedproof.errors import FedproofError, InputError
 
 INTERNAL_ERROR = 70
+_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())  # from click 8.2 on; before, it is no error
 INTERRUPTED = 130
 
 
@@ -177,6 +178,9 @@ def main() -> NoReturn:
     except click.Abort:
         _fail("interrupted", INTERRUPTED)
     except click.ClickException as error:
+        if getattr(error, "ctx", None) is not None and isinstance(error, _HELP):
+            click.echo(error.format_message(), err=True)  # of a group without a command: its help, in lines
+            sys.exit(error.exit_code)
         _fail(error.format_message(), error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)

@@ -107,6 +107,8 @@ def init(
             start.check(plan)
     with progress(quiet) as terminal:
         plan = Home.create(folder, terminal, rpc, store, plan, setup_folder)
+    if plan is None and setup_folder is not None:
+        lines.append("it has no federation, for that needs --rpc; the keys of the setup are used for all else")
     if plan is not None:
         document["deployment"] = str(folder / DEPLOYMENT_FILE)
         document["model"] = model_text(plan)

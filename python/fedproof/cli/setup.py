@@ -66,6 +66,7 @@ def start(rows: int, columns: int, out: Path, as_json: bool, quiet: bool, **aske
 
     check_shape(rows, columns)
     check_new(out)
+    check_new(plan_file(out))
     plan = plan_of(rows, columns, **asked)
     with progress(quiet) as terminal:
         terminal.doing("compiling circuits")
@@ -158,11 +159,16 @@ def _add(file: Path, out: Path, name: str, beacon: Any, first: Path | None, as_j
     show(
         as_json,
         _document(made) | {"file": str(out)},
-        [
-            f"{out} has the contribution of {name}, {made.purpose}",
-            f"publish its digest where others know that it is from you: {digest}",
-        ],
+        _next_steps(out, made, name, digest, beacon is not None),
     )
+
+
+def _next_steps(out: Path, made: SetupFile, name: str, digest: str, ended: bool) -> list[str]:
+    lines = [f"{out} has the contribution of {name}, {made.purpose}"]
+    if not ended:
+        return [*lines, f"publish its digest where others know that it is from you: {digest}"]
+    step = f"keys {out} SECOND --plan FILE" if made.number == 1 else f"finish FIRST {out} FOLDER"
+    return [f"{out} is finished, {made.purpose}; its digest is {digest}", f"next: fedproof setup {step}"]
 
 
 @setup.command()

@@ -8,7 +8,7 @@ really did. What a contribution leaves behind, and why it holds, is in `src/cont
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -62,14 +62,23 @@ class SecondPhases:
     parts: Mapping[str, _core.PhaseTwo]
 
     @classmethod
-    def start(cls, circuits: Mapping[str, Circuit], first: _core.PhaseOne) -> Self:
+    def start(
+        cls, circuits: Mapping[str, Circuit], first: _core.PhaseOne, tell: Callable[[str], None] = lambda _: None
+    ) -> Self:
         """Keys in which delta and eta are 1.
+
+        Args:
+            tell: is told the name of each, before it is computed.
 
         Raises:
             KeyFileError: the first phase is not finished, or too small.
         """
-        with _as_key_error("the first phase"):
-            return cls({name: _core.PhaseTwo.start(circuit.r1cs, first) for name, circuit in circuits.items()})
+        parts: dict[str, _core.PhaseTwo] = {}
+        for name, circuit in circuits.items():
+            tell(name)
+            with _as_key_error("the first phase"):
+                parts[name] = _core.PhaseTwo.start(circuit.r1cs, first)
+        return cls(parts)
 
     def contribute(
         self,
@@ -161,4 +170,5 @@ def _as_key_error(what: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise KeyFileError(f"{what}: {error}") from None
+        said = str(error)
+        raise KeyFileError(said if said.startswith(what) else f"{what}: {said}") from None
