@@ -141,5 +141,5 @@ def test_says_whose_keys_they_are(run: FinishedRun, monkeypatch: pytest.MonkeyPa
     assert any("one dealer" in note for note in run.audit().notes)
     real = Marketplace.verifying_key
     monkeypatch.setattr(Marketplace, "verifying_key", lambda *a: replace(real(*a), development=False))
-    assert any("ceremony" in note for note in run.audit().notes)
+    assert any("verify with --setup" in note for note in run.audit().notes)
     assert not any("made by one dealer" in note for note in run.audit().notes)
