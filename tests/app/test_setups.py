@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,54 @@ def test_a_file_is_never_written_over(small: None, tmp_path: Path) -> None:
         setups.write_setup(tmp_path / "taken", b"y")
     assert (tmp_path / "taken").read_bytes() == b"x"
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_file_that_came_meanwhile_is_not_written_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(setups, "check_new", lambda _: None)
+    (tmp_path / "taken").write_bytes(b"x")
+    with pytest.raises(InputError, match="exists already; name another file"):
+        setups.write_setup(tmp_path / "taken", b"y")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("taken", b"x")]
+
+
+def test_no_more_is_read_than_a_setup_has(
+    made: tuple[FirstFile, SecondFile, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe cannot be read: Not a plain file"):
+        setups.read_setup(tmp_path / "pipe")
+    monkeypatch.setattr(setups, "MAX_KEY_FILE_BYTES", 100)
+    with pytest.raises(KeyFileError, match="is too large for a setup"):
+        setups.read_setup(made[2] / "first")
+
+
+def test_a_plan_that_is_larger_than_the_first_phase_is_not_compiled(
+    small: None, made: tuple[FirstFile, SecondFile, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, _ = made
+    large = replace(second, plan=plan_of(1024, 31, model="logistic", epochs=1))
+    monkeypatch.setattr(setups, "circuits_of", None)
+    for act in (
+        lambda: large.verify(Silent(), first),
+        lambda: setups.start_second(first, large.plan, Silent()),
+        lambda: setups.made_keys(first, large, Silent()),
+    ):
+        with pytest.raises(KeyFileError, match="too small for datasets of this plan"):
+            act()
+
+
+def test_a_second_phase_that_lacks_a_statement_is_refused(
+    small: None, made: tuple[FirstFile, SecondFile, Path]
+) -> None:
+    _, second, _ = made
+    parts = ceremony.SecondPhases({"training": second.phases.parts["training"]})
+    with pytest.raises(KeyFileError, match="it has the keys of 1 statements, and its plan has 2"):
+        setups._decode_second(SecondFile(PLAN, parts).encode())
+
+
+def test_the_folder_of_a_setup_is_for_all_to_read(made: tuple[FirstFile, SecondFile, Path]) -> None:
+    modes = [path.stat().st_mode & 0o777 for path in (made[2], made[2] / "first", made[2] / "second")]
+    assert modes == [0o755, 0o644, 0o644]
 
 
 @pytest.mark.parametrize("value", ["", "0x12", "g" * 64, "ab" * 33, "\N{ARABIC-INDIC DIGIT ONE}" * 64])

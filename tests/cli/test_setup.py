@@ -28,6 +28,10 @@ def test_two_hospitals_make_keys_together(here: Here, tmp_path: Path, monkeypatc
     done = here("setup", "beacon", "first.2", "first", BEACON, "--hashes", "4", "--name", "block 812", "--json")
     assert json.loads(done.stdout)["contributions"][2]["beacon"] == {"value": BEACON, "log": 4}
 
+    late = here("setup", "contribute", "first", "late", "--name", "late")
+    assert (late.returncode, late.stdout) == (8, "")
+    assert "the beacon was the last contribution to this file" in late.stderr
+
     assert here("setup", "keys", "first", "second.0", "--plan", "first.0.plan").returncode == 0
     assert here("setup", "contribute", "second.0", "second.1", "--name", "north", "--first", "first").returncode == 0
     blind = here("setup", "contribute", "second.1", "second.2", "--name", "south")

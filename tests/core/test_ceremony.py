@@ -215,6 +215,14 @@ def test_refuses_the_beacon_of_the_first_phase_in_the_second() -> None:
         begun.contribute("beacon", r1cs(), first(), (BEACON[0], 0))
 
 
+def test_rejects_a_second_phase_that_ended_with_the_beacon_of_the_first() -> None:
+    begun = _core.PhaseTwo.start(r1cs(), first()).contribute("beacon", r1cs(), first(), LATER)
+    transcript, _ = transcripts.second(begun.to_bytes())
+    known = transcript.replaced(0, replace(transcript.records[0], beacon=BEACON))
+    forged = known.rewritten(0, transcripts.beacon_factors(known.digests()[0], *BEACON, 2))
+    refused(holds_second, forged, "this beacon is that of the first phase")
+
+
 @pytest.mark.parametrize("name", ["", "two\nlines", "x" * 101, "bell\a"])
 def test_refuses_what_is_no_name(name: str) -> None:
     with pytest.raises(ValueError, match="a contributor's name has 1 to 100 bytes"):

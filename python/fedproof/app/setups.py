@@ -179,14 +179,14 @@ def check_addable(found: Sequence[Contribution], name: str) -> None:
         raise KeyFileError("the beacon was the last contribution to this file: nobody can add another")
 
 
-def check_finished(found: Sequence[Contribution], which: str, command: str) -> None:
-    """Refuse a phase that no key comes of, before any work. The core refuses it, too.
+def check_ended(found: Sequence[Contribution], which: str) -> None:
+    """Refuse a phase without a beacon before any work, as the core does after it.
 
     Raises:
-        KeyFileError: it lacks contributors or a beacon.
+        KeyFileError: it has none.
     """
     if not _beacons(found):
-        raise KeyFileError(f"the {which} phase does not end with a beacon yet: {command}")
+        raise KeyFileError(f"the {which} phase does not end with a beacon yet: end it with fedproof setup beacon")
 
 
 def _is_control(character: str) -> bool:
@@ -342,7 +342,7 @@ def start_second(first: FirstFile, plan: Plan, teller: Teller) -> SecondFile:
         KeyFileError: the first phase does not hold, is not finished, or too small.
     """
     check_size(first, plan)
-    check_finished(first.contributions, "first", "end it with fedproof setup beacon")
+    check_ended(first.contributions, "first")
     first.verify(teller)
     teller.doing("compiling circuits")
     circuits = circuits_of(plan)
@@ -374,7 +374,7 @@ def made_keys(first: FirstFile, second: SecondFile, teller: Teller) -> tuple[_co
     plan, positions = second.plan, _mask_positions(second.plan)
     check_size(first, plan)
     for which, found in (("first", first), ("second", second)):
-        check_finished(found.contributions, which, "end it with fedproof setup beacon")
+        check_ended(found.contributions, which)
     teller.doing("compiling circuits")
     circuits = circuits_of(plan)
     teller.doing(f"verifying both phases of {', '.join(circuits)}")
